@@ -1,0 +1,195 @@
+"""Reading and writing files so that nothing is half-written and every defect has a line number."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import json
+import os
+import secrets
+import shutil
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from retrieval_ko.errors import DataError, RetrievalError
+
+
+def _unfinished_name(target: Path) -> Path:
+    return target.with_name(f".{target.name}.{secrets.token_hex(4)}.unfinished")
+
+
+def _explain_write_failure(target: Path, failure: OSError) -> RetrievalError:
+    reasons = {
+        errno.ENOSPC: ("the disk is full", "Free some space (`df -h` shows where) and run the command again."),
+        errno.EDQUOT: ("the disk quota is used up", "Free some space and run the command again."),
+        errno.EACCES: ("permission denied", "Choose another folder with --out, or change the permissions."),
+        errno.EPERM: ("permission denied", "Choose another folder with --out, or change the permissions."),
+        errno.EROFS: ("the file system is read-only", "Choose another folder with --out."),
+    }
+    reason, remedy = reasons.get(failure.errno or 0, (failure.strerror or str(failure), ""))
+    return RetrievalError(f"Cannot write {target}: {reason}. Nothing was left half-written.", remedy)
+
+
+def _is_write_failure(failure: BaseException) -> OSError | None:
+    """Find the OSError behind `failure`; libraries written in Rust or C++ wrap it in their own type."""
+    if isinstance(failure, OSError):
+        return failure
+    text = str(failure)
+    if "os error 28" in text or "No space left on device" in text:
+        return OSError(errno.ENOSPC, "No space left on device")
+    return None
+
+
+@contextmanager
+def new_file(target: Path) -> Iterator[Path]:
+    """Yield a temporary path beside `target`; rename it over `target` when the block ends without an error.
+
+    Raises:
+        RetrievalError: the disk is full, read-only, or the folder may not be written.
+    """
+    target = Path(target)
+    temporary = _unfinished_name(target)
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        yield temporary
+        with temporary.open("rb+") as written:
+            os.fsync(written.fileno())
+        temporary.replace(target)
+    except Exception as failure:
+        temporary.unlink(missing_ok=True)
+        cause = _is_write_failure(failure)
+        if cause is None:
+            raise
+        raise _explain_write_failure(target, cause) from failure
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+@contextmanager
+def new_folder(target: Path) -> Iterator[Path]:
+    """Yield a temporary folder beside `target`; put it in `target`'s place when the block ends without an error.
+
+    An older folder at `target` stays whole until the new one is complete.
+
+    Raises:
+        RetrievalError: the disk is full, read-only, or the folder may not be written.
+    """
+    target = Path(target)
+    temporary = _unfinished_name(target)
+    try:
+        temporary.mkdir(parents=True)
+        yield temporary
+        if target.exists():
+            old = _unfinished_name(target)
+            target.replace(old)
+            temporary.replace(target)
+            shutil.rmtree(old)
+        else:
+            temporary.replace(target)
+    except Exception as failure:
+        shutil.rmtree(temporary, ignore_errors=True)
+        cause = _is_write_failure(failure)
+        if cause is None:
+            raise
+        raise _explain_write_failure(target, cause) from failure
+    except BaseException:
+        shutil.rmtree(temporary, ignore_errors=True)
+        raise
+
+
+def write_text(target: Path, text: str) -> None:
+    """Write `text` as UTF-8, whole or not at all."""
+    with new_file(target) as temporary:
+        temporary.write_text(text, encoding="utf-8", newline="\n")
+
+
+def write_json(target: Path, value: Any) -> None:  # noqa: ANN401  any JSON value
+    """Write `value` as indented JSON with Hangul readable, whole or not at all."""
+    write_text(target, json.dumps(value, ensure_ascii=False, indent=2) + "\n")
+
+
+def write_jsonl(target: Path, rows: Iterable[dict[str, Any]]) -> int:
+    """Write one JSON object a line and return how many, whole or not at all."""
+    count = 0
+    with new_file(target) as temporary, temporary.open("w", encoding="utf-8", newline="\n") as out:
+        for row in rows:
+            out.write(json.dumps(row, ensure_ascii=False) + "\n")
+            count += 1
+    return count
+
+
+def read_lines(source: Path) -> Iterator[tuple[int, str]]:
+    """Yield (line number from 1, line without its end) of a UTF-8 file.
+
+    Raises:
+        DataError: the file is missing, a line is not UTF-8 or holds a NUL byte.
+    """
+    try:
+        opened = Path(source).open("rb")
+    except OSError as failure:
+        raise DataError(f"Cannot read {source}: {failure.strerror}.") from failure
+    with opened as file:
+        for number, raw in enumerate(file, start=1):
+            if number == 1:
+                raw = raw.removeprefix(b"\xef\xbb\xbf")
+            if b"\0" in raw:
+                raise DataError(
+                    f"{source}, line {number}: holds a NUL byte, so this is not a text file (or is damaged).",
+                    f"Remove it, e.g. with: tr -d '\\000' < {source} > clean.jsonl",
+                )
+            try:
+                line = raw.decode("utf-8")
+            except UnicodeDecodeError as failure:
+                raise DataError(
+                    f"{source}, line {number}, byte {failure.start + 1}: not valid UTF-8.",
+                    f"If the file is in CP949 (Windows): iconv -f cp949 -t utf-8 {source} > utf8.jsonl",
+                ) from failure
+            yield number, line.rstrip("\r\n")
+
+
+def read_jsonl(source: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Yield (line number from 1, object) of a JSON-lines file, blank lines passed over.
+
+    Raises:
+        DataError: as `read_lines`, or a line is not a JSON object.
+    """
+    for number, line in read_lines(source):
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line)
+        except json.JSONDecodeError as failure:
+            raise DataError(f"{source}, line {number}, column {failure.colno}: not JSON ({failure.msg}).") from failure
+        if not isinstance(row, dict):
+            raise DataError(f"{source}, line {number}: expected a JSON object, found {type(row).__name__}.")
+        yield number, row
+
+
+def read_json(source: Path) -> Any:  # noqa: ANN401  any JSON value
+    """Read one JSON value from a UTF-8 file.
+
+    Raises:
+        DataError: the file is missing or is not JSON.
+    """
+    text = "\n".join(line for _, line in read_lines(source))
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError as failure:
+        raise DataError(f"{source}, line {failure.lineno}, column {failure.colno}: not JSON ({failure.msg}).") from failure
+
+
+def sha256(source: Path) -> str:
+    """Return the SHA-256 of a file's bytes as 64 hexadecimal digits."""
+    with Path(source).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def folder_sha256(folder: Path) -> str:
+    """Return one SHA-256 over the names and bytes of all files below `folder`, hidden ones left out."""
+    digest = hashlib.sha256()
+    for file in sorted(path for path in Path(folder).rglob("*") if path.is_file() and not path.name.startswith(".")):
+        digest.update(f"{file.relative_to(folder).as_posix()}\0{sha256(file)}\n".encode())
+    return digest.hexdigest()

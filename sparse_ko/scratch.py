@@ -1,0 +1,108 @@
+"""An encoder built from scratch that, before its first training step, is a lexical matcher.
+
+A random head would have to learn from a few thousand pairs what every term index knows: that a word means itself. Here the
+weights start so that a token activates its own dimension, by its idf, and nothing else:
+
+- every piece gets a random unit vector, and `x` and `##x` nearly the same one, since 계약 and ##계약 are one word;
+- the output embedding (tied to the input) is that vector times a length that grows with the idf;
+- the head passes the vector through, and a negative bias silences chance similarities;
+- special tokens get a bias that no logit overcomes, so they weigh 0 in every library that loads the folder.
+
+Training then moves weights and adds expansions. `static` is the same architecture with no attention layer at all.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from sparse_ko.settings import ModelSettings
+
+if TYPE_CHECKING:
+    from transformers import BertForMaskedLM, PreTrainedTokenizerFast
+
+SILENT_BIAS = -1e4
+"""Bias of the special tokens' dimensions."""
+NOISE_MARGIN = 0.3
+"""Share of a vector's own activation that is taken off as bias: 4.8 standard deviations of a chance similarity in 256 dimensions."""
+PIECE_KINSHIP = 0.9
+"""Cosine between the vectors of `x` and `##x` at the start."""
+HEAD_GAIN = 4.0
+"""Length of the head's output. Larger means smaller embedding entries, so that one learning rate moves them further."""
+
+
+def inverse_document_frequency(tokenizer: PreTrainedTokenizerFast, texts: Iterable[str]) -> Tensor:
+    """Return ln(1 + (N - df + 0.5) / (df + 0.5)) of every piece, shape [vocabulary]; `x` and `##x` are counted as one."""
+    pieces = tokenizer.convert_ids_to_tokens(list(range(len(tokenizer))))
+    count, frequency = 0, Counter[str]()
+    for text in texts:
+        count += 1
+        frequency.update({pieces[token].removeprefix("##") for token in tokenizer(text, truncation=True)["input_ids"]})
+    return torch.tensor([math.log(1 + (count - df + 0.5) / (df + 0.5)) for df in (frequency[piece.removeprefix("##")] for piece in pieces)])
+
+
+def _unit_vectors(pieces: list[str], dimensions: int, generator: torch.Generator) -> Tensor:
+    stems = {stem: number for number, stem in enumerate(dict.fromkeys(piece.removeprefix("##") for piece in pieces))}
+
+    def random_directions(count: int) -> Tensor:
+        return torch.nn.functional.normalize(torch.randn(count, dimensions, generator=generator), dim=1)
+
+    shared = random_directions(len(stems))[[stems[piece.removeprefix("##")] for piece in pieces]]
+    # a share s of the common direction and 1 - s of an own one gives the cosine s²
+    own = math.sqrt(PIECE_KINSHIP)
+    mixed = own * shared + math.sqrt(1 - own**2) * random_directions(len(pieces))
+    return torch.nn.functional.normalize(mixed - mixed.mean(dim=1, keepdim=True), dim=1)
+
+
+def build_from_scratch(settings: ModelSettings, tokenizer: PreTrainedTokenizerFast, idf: Tensor, seed: int) -> BertForMaskedLM:
+    """Return a BERT with an MLM head whose logits start as described above.
+
+    Args:
+        settings: form and size.
+        tokenizer: the vocabulary, WordPiece.
+        idf: inverse document frequency of every piece, shape [vocabulary].
+        seed: of the random directions; the same seed gives the same weights.
+    """
+    from transformers import BertConfig, BertForMaskedLM
+
+    generator = torch.Generator().manual_seed(seed)
+    torch.manual_seed(seed)
+    config = BertConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=settings.dimensions,
+        num_hidden_layers=0 if settings.form == "static" else settings.layers,
+        num_attention_heads=settings.heads,
+        intermediate_size=4 * settings.dimensions,
+        max_position_embeddings=settings.max_tokens,
+        pad_token_id=tokenizer.pad_token_id,
+        hidden_dropout_prob=0.0 if settings.form == "static" else 0.1,
+        attention_probs_dropout_prob=0.1,
+    )
+    model = BertForMaskedLM(config)
+    vectors = _unit_vectors(tokenizer.convert_ids_to_tokens(list(range(len(tokenizer)))), settings.dimensions, generator)
+    head = model.cls.predictions
+    with torch.no_grad():
+        for layer in model.bert.encoder.layer:
+            # small outputs: after the residual connection and LayerNorm a token is still itself
+            layer.attention.output.dense.weight.mul_(0.1)
+            layer.output.dense.weight.mul_(0.1)
+        model.bert.embeddings.position_embeddings.weight.zero_()
+        model.bert.embeddings.token_type_embeddings.weight.zero_()
+        head.transform.dense.weight.copy_(torch.eye(settings.dimensions))
+        head.transform.dense.bias.zero_()
+        head.transform.LayerNorm.weight.fill_(HEAD_GAIN / math.sqrt(settings.dimensions))
+        head.transform.LayerNorm.bias.zero_()
+        through = head.transform(torch.nn.functional.layer_norm(vectors, (settings.dimensions,)))
+        own_activation = (through * vectors).sum(dim=1).mean()
+        # own weight log1p(length · activation · (1 - margin)) = sqrt(idf), so that a shared term adds idf to the score
+        length = torch.expm1(idf.clamp(min=0.01).sqrt()) / (own_activation * (1 - NOISE_MARGIN))
+        model.bert.embeddings.word_embeddings.weight.copy_(vectors * length.unsqueeze(1))
+        bias = -NOISE_MARGIN * own_activation * length
+        bias[tokenizer.all_special_ids] = SILENT_BIAS
+        head.bias.copy_(bias)
+    return model.eval()
