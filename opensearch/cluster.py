@@ -230,6 +230,7 @@ def _remedy_for(reason: str) -> str:
         "circuit_breaking_exception": "The node is short of memory: give it more heap (sparse-ko node start --heap 2g), or delete a model.",
         "Circuit Breaker": "The node is short of memory or disk by its own settings: sparse-ko deploy … --dry-run shows which.",
         "cluster_block_exception": "The cluster blocks writing, most often because its disk is nearly full: free some space on the node.",
+        "no_shard_available_action_exception": "The node is still starting up: run the command again in a few seconds.",
         "Model not ready yet": "The model is registered but not running: sparse-ko deploy --model … starts it again.",
         "No eligible node found": "No node may run models: sparse-ko deploy … --apply-settings lets data nodes do it.",
         "unknown query [neural_sparse]": "The cluster lacks the plugin opensearch-neural-search.",

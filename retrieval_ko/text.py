@@ -74,6 +74,21 @@ def content_terms_of_many(texts: Iterable[str]) -> Iterator[list[str]]:
         yield _content_of(analysis)
 
 
+def similar_morphemes(form: str, size: int) -> list[tuple[str, float]]:
+    """Return the morphemes that Kiwi's language model holds most similar to `form`, with their similarity, nearest first.
+
+    Empty where `form` is not one content morpheme that the model knows.
+    """
+    analysis = morphemes(form)
+    if len(analysis) != 1 or not analysis[0].tag.startswith(("NNG", "NNP", "VV", "VA", "MAG", "XR")):
+        return []
+    try:
+        found = _kiwi().most_similar_morphemes((analysis[0].form, analysis[0].tag.split("-")[0]), top_n=size)
+    except ValueError:  # Kiwi's way to say that its embeddings lack this morpheme
+        return []
+    return [(morpheme.form, float(morpheme.score)) for morpheme in found]
+
+
 def surface_chunks(text: str) -> list[list[str]]:
     """Cut each white-space word of a text into the stretches of its surface that Kiwi's morphemes cover.
 

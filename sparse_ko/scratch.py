@@ -3,7 +3,8 @@
 A random head would have to learn from a few thousand pairs what every term index knows: that a word means itself. Here the
 weights start so that a token activates its own dimension, by its idf, and nothing else:
 
-- every piece gets a random unit vector, and `x` and `##x` nearly the same one, since 계약 and ##계약 are one word;
+- every piece gets a random unit vector, drawn towards those of its kin (`sparse_ko.kinship`); `x` and `##x` get nearly the same
+  one, since 계약 and ##계약 are one word;
 - the output embedding (tied to the input) is that vector times a length that grows with the idf;
 - the head passes the vector through, and a negative bias silences chance similarities;
 - special tokens get a bias that no logit overcomes, so they weigh 0 in every library that loads the folder.
@@ -19,8 +20,11 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 import torch
+from scipy.sparse import csr_matrix
 from torch import Tensor
 
+from retrieval_ko.records import SynonymPair
+from sparse_ko.kinship import morpheme_kinship, synonym_kinship
 from sparse_ko.settings import ModelSettings
 
 if TYPE_CHECKING:
@@ -32,6 +36,10 @@ NOISE_MARGIN = 0.3
 """Share of a vector's own activation that is taken off as bias: 4.8 standard deviations of a chance similarity in 256 dimensions."""
 PIECE_KINSHIP = 0.9
 """Cosine between the vectors of `x` and `##x` at the start."""
+SYNONYM_PULL = 1.0
+"""How far the two sides of a synonym pair are drawn to each other; 1: as strong as a word's own direction."""
+NEIGHBOUR_PULL = 2.0
+"""How far a word is drawn to its six nearest neighbours together."""
 HEAD_GAIN = 4.0
 """Length of the head's output. Larger means smaller embedding entries, so that one learning rate moves them further."""
 
@@ -46,20 +54,23 @@ def inverse_document_frequency(tokenizer: PreTrainedTokenizerFast, texts: Iterab
     return torch.tensor([math.log(1 + (count - df + 0.5) / (df + 0.5)) for df in (frequency[piece.removeprefix("##")] for piece in pieces)])
 
 
-def _unit_vectors(pieces: list[str], dimensions: int, generator: torch.Generator) -> Tensor:
-    stems = {stem: number for number, stem in enumerate(dict.fromkeys(piece.removeprefix("##") for piece in pieces))}
-
+def _unit_vectors(pieces: list[str], stems: list[str], kinship: csr_matrix, dimensions: int, generator: torch.Generator) -> Tensor:
     def random_directions(count: int) -> Tensor:
         return torch.nn.functional.normalize(torch.randn(count, dimensions, generator=generator), dim=1)
 
-    shared = random_directions(len(stems))[[stems[piece.removeprefix("##")] for piece in pieces]]
-    # a share s of the common direction and 1 - s of an own one gives the cosine s²
+    directions = random_directions(len(stems))
+    directions = torch.nn.functional.normalize(directions + torch.from_numpy(kinship @ directions.numpy()), dim=1)
+    number = {stem: place for place, stem in enumerate(stems)}
+    shared = directions[[number[piece.removeprefix("##")] for piece in pieces]]
+    # a share s of the common direction and √(1 - s²) of an own one gives the cosine s²
     own = math.sqrt(PIECE_KINSHIP)
     mixed = own * shared + math.sqrt(1 - own**2) * random_directions(len(pieces))
     return torch.nn.functional.normalize(mixed - mixed.mean(dim=1, keepdim=True), dim=1)
 
 
-def build_from_scratch(settings: ModelSettings, tokenizer: PreTrainedTokenizerFast, idf: Tensor, seed: int) -> BertForMaskedLM:
+def build_from_scratch(
+    settings: ModelSettings, tokenizer: PreTrainedTokenizerFast, idf: Tensor, seed: int, synonyms: Iterable[SynonymPair] = ()
+) -> BertForMaskedLM:
     """Return a BERT with an MLM head whose logits start as described above.
 
     Args:
@@ -67,6 +78,7 @@ def build_from_scratch(settings: ModelSettings, tokenizer: PreTrainedTokenizerFa
         tokenizer: the vocabulary, WordPiece.
         idf: inverse document frequency of every piece, shape [vocabulary].
         seed: of the random directions; the same seed gives the same weights.
+        synonyms: pairs whose two sides start as kin.
     """
     from transformers import BertConfig, BertForMaskedLM
 
@@ -84,7 +96,11 @@ def build_from_scratch(settings: ModelSettings, tokenizer: PreTrainedTokenizerFa
         attention_probs_dropout_prob=0.1,
     )
     model = BertForMaskedLM(config)
-    vectors = _unit_vectors(tokenizer.convert_ids_to_tokens(list(range(len(tokenizer)))), settings.dimensions, generator)
+    pieces = tokenizer.convert_ids_to_tokens(list(range(len(tokenizer))))
+    stems = list(dict.fromkeys(piece.removeprefix("##") for piece in pieces))
+    kinship = SYNONYM_PULL * synonym_kinship(stems, synonyms, lambda term: [p.removeprefix("##") for p in tokenizer.tokenize(term)])
+    kinship = csr_matrix(kinship + NEIGHBOUR_PULL * morpheme_kinship(stems))
+    vectors = _unit_vectors(pieces, stems, kinship, settings.dimensions, generator)
     head = model.cls.predictions
     with torch.no_grad():
         for layer in model.bert.encoder.layer:

@@ -49,7 +49,7 @@ def build_encoder(settings: TrainSettings, collection: Collection) -> SparseEnco
     pieces = learn_vocabulary([*passages, *asked, *terms], settings.vocabulary.size)
     tokenizer = build_tokenizer(pieces, settings.model.max_tokens)
     idf = inverse_document_frequency(tokenizer, passages)
-    model = build_from_scratch(settings.model, tokenizer, idf, settings.training.seed)
+    model = build_from_scratch(settings.model, tokenizer, idf, settings.training.seed, collection.synonyms if settings.training.synonyms else ())
     return SparseEncoder(_as_stock_encoder(model, tokenizer, settings.model.max_tokens))
 
 

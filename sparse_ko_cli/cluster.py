@@ -119,7 +119,7 @@ def deploy(
         out.print(table)
         if done.already:
             out.print("Already deployed; nothing was changed.")
-        else:
+        elif not done.index_already:
             out.print(f"Next: sparse-ko index --index {escape(done.index)} --collection DIR")
 
 
