@@ -26,7 +26,7 @@ def ranked(ids: Sequence[str], scores: np.ndarray, size: int) -> Ranking:
     if len(candidates) > size:
         kth_best = np.partition(scores[candidates], -size)[-size]
         candidates = candidates[scores[candidates] >= kth_best]
-    best = sorted(candidates, key=lambda i: (-scores[i], ids[i]))[:size]
+    best = sorted(candidates.tolist(), key=lambda i: (-scores[i], ids[i]))[:size]
     return [(ids[i], float(scores[i])) for i in best]
 
 

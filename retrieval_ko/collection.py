@@ -1,10 +1,10 @@
 """A collection: passages, queries and judgements, read from and written to a BEIR folder.
 
-    corpus.jsonl            {"_id", "title", "text", "metadata"?} a line
-    queries.jsonl           {"_id", "text", "metadata"?} a line
-    qrels/{split}.tsv       header `query-id corpus-id score`, tab-separated
-    collection.json         optional: {"name", "language", "licence", "sources"}
-    synonyms.jsonl          optional: {"ko", "en", "source", "domain"?} a line
+corpus.jsonl            {"_id", "title", "text", "metadata"?} a line
+queries.jsonl           {"_id", "text", "metadata"?} a line
+qrels/{split}.tsv       header `query-id corpus-id score`, tab-separated
+collection.json         optional: {"name", "language", "licence", "sources"}
+synonyms.jsonl          optional: {"ko", "en", "source", "domain"?} a line
 """
 
 from __future__ import annotations
@@ -50,7 +50,9 @@ class Collection:
         """
         folder = Path(folder)
         if not folder.is_dir():
-            raise DataError(f"There is no collection folder {folder}.", "A collection is a folder with corpus.jsonl, queries.jsonl and qrels/.")
+            raise DataError(
+                f"There is no collection folder {folder}.", "A collection is a folder with corpus.jsonl, queries.jsonl and qrels/."
+            )
         passages = _read_records(folder / "corpus.jsonl", Passage)
         queries = _read_records(folder / "queries.jsonl", Query) if (folder / "queries.jsonl").exists() else {}
         card = read_json(folder / "collection.json") if (folder / "collection.json").exists() else {}

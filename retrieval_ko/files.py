@@ -128,7 +128,7 @@ def read_lines(source: Path) -> Iterator[tuple[int, str]]:
         DataError: the file is missing, a line is not UTF-8 or holds a NUL byte.
     """
     try:
-        opened = Path(source).open("rb")
+        opened = Path(source).open("rb")  # noqa: SIM115  closed by the `with` below; only the opening is in the `try`
     except OSError as failure:
         raise DataError(f"Cannot read {source}: {failure.strerror}.") from failure
     with opened as file:

@@ -1,11 +1,11 @@
 """A training run's folder: what was asked, on what, what happened, and how it ended.
 
-    config.yaml      the settings, complete
-    metadata.json    state, versions, git commit, data hashes, seed, hardware, times
-    events.jsonl     one JSON object a line: losses, metrics
-    checkpoint-*     to resume from
-    model/           the result
-    report/          figures for people
+config.yaml      the settings, complete
+metadata.json    state, versions, git commit, data hashes, seed, hardware, times
+events.jsonl     one JSON object a line: losses, metrics
+checkpoint-*     to resume from
+model/           the result
+report/          figures for people
 """
 
 from __future__ import annotations
@@ -135,7 +135,9 @@ def _hardware() -> dict[str, Any]:
 
 def _git_commit() -> str | None:
     try:
-        answer = subprocess.run(["git", "rev-parse", "HEAD"], cwd=Path(__file__).parent, capture_output=True, text=True, timeout=10, check=False)
+        answer = subprocess.run(
+            ["git", "rev-parse", "HEAD"], cwd=Path(__file__).parent, capture_output=True, text=True, timeout=10, check=False
+        )
     except (OSError, subprocess.TimeoutExpired):
         return None
     return answer.stdout.strip() or None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Iterable, Iterator
 from functools import cache
+from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
@@ -95,7 +96,8 @@ def surface_chunks(text: str) -> list[list[str]]:
     "보증금을 못했다" → [["보증금", "을"], ["못", "했다"]]: a contraction (했 = 하 + 었) is never cut inside a character, so the chunks
     of a word joined are the word. A vocabulary learnt from them keeps stems whole and particles apart.
     """
-    starts, blocked = set(), set()
+    starts: set[int] = set()
+    blocked: set[int] = set()
     for morpheme in morphemes(text):
         starts.add(morpheme.start)
         blocked.update(range(morpheme.start + 1, morpheme.end))
@@ -105,5 +107,5 @@ def surface_chunks(text: str) -> list[list[str]]:
         begin = text.index(word, position)
         position = begin + len(word)
         cuts = [begin, *(i for i in range(begin + 1, position) if i in starts and i not in blocked), position]
-        words.append([text[left:right] for left, right in zip(cuts, cuts[1:], strict=False)])
+        words.append([text[left:right] for left, right in pairwise(cuts)])
     return words

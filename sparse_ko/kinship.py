@@ -65,7 +65,5 @@ def morpheme_kinship(stems: Sequence[str]) -> csr_matrix:
 
 
 def _matrix(ties: dict[tuple[int, int], float], size: int) -> csr_matrix:
-    if not ties:
-        return csr_matrix((size, size), dtype=np.float32)
-    rows, columns = zip(*ties, strict=True)
-    return csr_matrix((list(ties.values()), (rows, columns)), shape=(size, size), dtype=np.float32)
+    rows, columns = np.array(list(ties), dtype=np.int64).reshape(-1, 2).T
+    return csr_matrix((np.array(list(ties.values()), dtype=np.float32), (rows, columns)), shape=(size, size))

@@ -34,16 +34,20 @@ class TokenMatch(NamedTuple):
 
 @contextmanager
 def quiet_loading() -> Iterator[None]:
-    """Hide transformers' own progress bars; loading a model folder takes less time than reading them."""
+    """Hide the progress bars of transformers and datasets: what they count here takes less time than reading them."""
+    import datasets
     from transformers.utils import logging as transformers_logging
 
-    shown = transformers_logging.is_progress_bar_enabled()
+    shown = transformers_logging.is_progress_bar_enabled(), datasets.are_progress_bars_disabled()
     transformers_logging.disable_progress_bar()
+    datasets.disable_progress_bars()
     try:
         yield
     finally:
-        if shown:
+        if shown[0]:
             transformers_logging.enable_progress_bar()
+        if not shown[1]:
+            datasets.enable_progress_bars()
 
 
 class SparseEncoder:
@@ -122,7 +126,7 @@ class SparseEncoder:
 
     def _encode(self, encode: Any, texts: Sequence[str], batch_size: int, progress: bool) -> csr_matrix:  # noqa: ANN401
         if not texts:
-            return csr_matrix((0, len(self._tokens)), dtype=np.float32)
+            return csr_matrix(np.zeros((0, len(self._tokens)), dtype=np.float32))
         rows: list[torch.Tensor] = encode(
             list(texts), batch_size=batch_size, convert_to_tensor=False, save_to_cpu=True, show_progress_bar=progress
         )

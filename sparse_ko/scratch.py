@@ -15,6 +15,7 @@ Training then moves weights and adds expansions. `static` is the same architectu
 from __future__ import annotations
 
 import math
+import unicodedata
 from collections import Counter
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
@@ -45,13 +46,26 @@ HEAD_GAIN = 4.0
 
 
 def inverse_document_frequency(tokenizer: PreTrainedTokenizerFast, texts: Iterable[str]) -> Tensor:
-    """Return ln(1 + (N - df + 0.5) / (df + 0.5)) of every piece, shape [vocabulary]; `x` and `##x` are counted as one."""
+    """Return ln(1 + (N - df + 0.5) / (df + 0.5)) of every piece, shape [vocabulary].
+
+    `x` and `##x` are counted as one. A single character counts wherever it stands, also inside longer pieces: it is what an unknown
+    word falls apart into, and eight letters must not outweigh the one word beside them. Punctuation gets 0.
+    """
     pieces = tokenizer.convert_ids_to_tokens(list(range(len(tokenizer))))
     count, frequency = 0, Counter[str]()
     for text in texts:
         count += 1
-        frequency.update({pieces[token].removeprefix("##") for token in tokenizer(text, truncation=True)["input_ids"]})
-    return torch.tensor([math.log(1 + (count - df + 0.5) / (df + 0.5)) for df in (frequency[piece.removeprefix("##")] for piece in pieces)])
+        stems = {pieces[token].removeprefix("##") for token in tokenizer(text, truncation=True)["input_ids"]}
+        frequency.update(stems | {char for stem in stems if stem not in tokenizer.all_special_tokens for char in stem})
+    return torch.tensor([0.0 if _is_punctuation(piece) else _idf(frequency[piece.removeprefix("##")], count) for piece in pieces])
+
+
+def _idf(frequency: int, count: int) -> float:
+    return math.log(1 + (count - frequency + 0.5) / (frequency + 0.5))
+
+
+def _is_punctuation(piece: str) -> bool:
+    return all(unicodedata.category(char).startswith(("P", "S")) for char in piece)
 
 
 def _unit_vectors(pieces: list[str], stems: list[str], kinship: csr_matrix, dimensions: int, generator: torch.Generator) -> Tensor:
@@ -59,7 +73,7 @@ def _unit_vectors(pieces: list[str], stems: list[str], kinship: csr_matrix, dime
         return torch.nn.functional.normalize(torch.randn(count, dimensions, generator=generator), dim=1)
 
     directions = random_directions(len(stems))
-    directions = torch.nn.functional.normalize(directions + torch.from_numpy(kinship @ directions.numpy()), dim=1)
+    directions = torch.nn.functional.normalize(directions + torch.from_numpy((kinship @ directions.numpy()).astype("float32")), dim=1)
     number = {stem: place for place, stem in enumerate(stems)}
     shared = directions[[number[piece.removeprefix("##")] for piece in pieces]]
     # a share s of the common direction and √(1 - s²) of an own one gives the cosine s²

@@ -17,14 +17,13 @@ from sentence_transformers.sparse_encoder.callbacks.splade_callbacks import Spla
 from sentence_transformers.sparse_encoder.losses import SparseMultipleNegativesRankingLoss, SpladeLoss
 from sentence_transformers.training_args import BatchSamplers
 from transformers import TrainerCallback
-from transformers.utils import logging as transformers_logging
+from transformers.trainer_callback import PrinterCallback
 
 from retrieval_ko.collection import Collection
 from retrieval_ko.errors import DataError, ModelError
 from retrieval_ko.evaluation.metrics import score
-from retrieval_ko.files import new_folder
 from retrieval_ko.runs import Run
-from sparse_ko.model import SparseEncoder
+from sparse_ko.model import SparseEncoder, quiet_loading
 from sparse_ko.retrieval import SparseIndex, active_dimensions
 from sparse_ko.scratch import build_from_scratch, inverse_document_frequency
 from sparse_ko.settings import TrainSettings
@@ -49,7 +48,9 @@ def build_encoder(settings: TrainSettings, collection: Collection) -> SparseEnco
     pieces = learn_vocabulary([*passages, *asked, *terms], settings.vocabulary.size)
     tokenizer = build_tokenizer(pieces, settings.model.max_tokens)
     idf = inverse_document_frequency(tokenizer, passages)
-    model = build_from_scratch(settings.model, tokenizer, idf, settings.training.seed, collection.synonyms if settings.training.synonyms else ())
+    model = build_from_scratch(
+        settings.model, tokenizer, idf, settings.training.seed, collection.synonyms if settings.training.synonyms else ()
+    )
     return SparseEncoder(_as_stock_encoder(model, tokenizer, settings.model.max_tokens))
 
 
@@ -58,8 +59,6 @@ def _as_stock_encoder(model: Any, tokenizer: PreTrainedTokenizerFast, max_tokens
 
     from sentence_transformers.base.modules import Transformer
     from sentence_transformers.sparse_encoder.modules import SpladePooling
-
-    from sparse_ko.model import quiet_loading
 
     with tempfile.TemporaryDirectory() as folder, quiet_loading():
         model.save_pretrained(folder)
@@ -92,7 +91,7 @@ def training_pairs(collection: Collection, *, synonyms: bool) -> dict[str, Datas
     return pairs
 
 
-class _DevEvaluator(BaseEvaluator):
+class _DevEvaluator(BaseEvaluator):  # type: ignore[misc]  # the library has no types
     """nDCG@10 and active dimensions on the dev split, by exact search over all passages."""
 
     primary_metric = DEV_METRIC
@@ -115,7 +114,7 @@ class _DevEvaluator(BaseEvaluator):
         }
 
 
-class _RunRecorder(TrainerCallback):
+class _RunRecorder(TrainerCallback):  # type: ignore[misc]  # the library has no types
     """Writes what the trainer logs into the run's events, and stops a run whose loss is no number."""
 
     def __init__(self, run: Run, on_progress: Callable[[int, int, str], None] | None) -> None:
@@ -175,13 +174,12 @@ def train(
     """
     for split in ("train", "dev"):
         collection.relevant(split)
-    run = Run.begin(
-        out, settings.model_dump(mode="json"), seed=settings.training.seed, data={collection.name: data_hash}, resume=resume
-    )
+    run = Run.begin(out, settings.model_dump(mode="json"), seed=settings.training.seed, data={collection.name: data_hash}, resume=resume)
     try:
-        encoder = build_encoder(settings, collection)
-        best = _fit(settings, collection, encoder, run, resume=resume, on_progress=on_progress)
-        encoder.save(run.folder / "model")
+        with quiet_loading():
+            encoder = build_encoder(settings, collection)
+            best = _fit(settings, collection, encoder, run, resume=resume, on_progress=on_progress)
+            encoder.save(run.folder / "model")
     except BaseException as failure:
         run.end("failed", error=str(failure) or type(failure).__name__)
         raise
@@ -244,12 +242,6 @@ def _fit(
         evaluator=evaluator,
         callbacks=[SpladeRegularizerWeightSchedulerCallback(loss), _RunRecorder(run, on_progress)],
     )
-    trainer.pop_callback(_printing_callback())
+    trainer.pop_callback(PrinterCallback)
     trainer.train(resume_from_checkpoint=resume and any(run.folder.glob("checkpoint-*")))
     return float(trainer.state.best_metric or 0.0)
-
-
-def _printing_callback() -> type[TrainerCallback]:
-    from transformers.trainer_callback import PrinterCallback
-
-    return PrinterCallback

@@ -44,10 +44,12 @@ def start(
         except ValidationError as failure:
             wrong = "; ".join(f"--{error['loc'][0]}: {error['msg'].removeprefix('Value error, ')}" for error in failure.errors())
             raise UsageError(f"{wrong}.", "See: sparse-ko node start --help") from failure
-        bar = progress_bar("")
+        bar = progress_bar("files")
         task = bar.add_task("checking", total=None)
         with bar:
-            status = EmbeddedNode(settings).start(lambda what, done, total: bar.update(task, description=what, completed=done, total=total))
+            status = EmbeddedNode(settings).start(
+                lambda what, done, total: bar.update(task, description=what, completed=done, total=total or None)
+            )
             bar.update(task, visible=False)
         _show(status, as_json)
 

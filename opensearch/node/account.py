@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import pwd
 import shutil
 import subprocess
 from dataclasses import dataclass
@@ -74,6 +73,8 @@ def choose_account() -> Account | None:
 
 
 def _account(name: str) -> Account | None:
+    import pwd  # exists on POSIX systems only; this module must be importable on Windows, too
+
     try:
         entry = pwd.getpwnam(name)
     except KeyError:

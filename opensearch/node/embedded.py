@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import shutil
 import subprocess
 import time
 from collections.abc import Iterator
@@ -14,24 +13,22 @@ import psutil
 
 from opensearch.node.account import Account, choose_account
 from opensearch.node.assembly import ensure_assembled, lock
-from opensearch.node.configuration import NodeFolder, command_line, environment
 from opensearch.node.errors import NodeError
-from opensearch.node.health import answer, is_ready
-from opensearch.node.java import Jdk, find_jdk
+from opensearch.node.health import answer, indexes_are_open, ml_commons_answers
+from opensearch.node.java import find_jdk
+from opensearch.node.launch import Launcher, end_processes, node_folder, nodes_folder
 from opensearch.node.logs import error_lines, last_lines, remedy_for
 from opensearch.node.machine import LOOPBACK, free_port_range, free_ports, require_free_ports, require_memory
 from opensearch.node.maven import Progress
-from opensearch.node.places import default_home, node_home
+from opensearch.node.places import cache_folder, default_home, node_home
 from opensearch.node.record import NodeProcess, Record, record_file
 from opensearch.node.settings import NodeSettings, NodeStatus, parse_heap
-from retrieval_ko.errors import RetrievalError
 
 logger = logging.getLogger(__name__)
 
 START_TIMEOUT_SECONDS = 180.0
 """A start takes 10 to 20 s on two cores; three nodes on a busy machine take longer."""
-STOP_TIMEOUT_SECONDS = 60.0
-"""A node closes its indexes in a few seconds; after this it is killed."""
+RECOVERY_TIMEOUT_SECONDS = 60.0
 POLL_SECONDS = 0.25
 
 
@@ -56,16 +53,18 @@ class EmbeddedNode:
         with self._alone():
             record = Record.read(self.home)
             living = record.living() if record else {}
-            if record and living:
-                self._refuse_fresh(living)
-                self._mention_differences(record)
-                dead = [node for node in record.nodes if node.name not in living]
-            else:
-                record = None
-                dead = []
-            if record is None or dead:
-                record = self._launch(record, dead, progress)
-            self._wait_until_ready(record, progress)
+            launched: list[NodeProcess] = []
+            try:
+                if record is None or not living:
+                    record, launched = self._start_all(progress)
+                else:
+                    self._refuse_fresh(living)
+                    self._mention_differences(record)
+                    launched = self._start_again([node for node in record.nodes if node.name not in living], record, progress)
+                self._wait_until_ready(record, progress)
+            except BaseException:
+                self._end([process for node in launched if (process := node.find())])
+                raise
         return self.status()
 
     def stop(self) -> bool:
@@ -97,18 +96,11 @@ class EmbeddedNode:
 
     def log_files(self) -> list[Path]:
         """Return the log of each node that has one."""
-        return sorted(self._nodes_folder.glob("n*/logs/node.log"))
+        return sorted(nodes_folder(self.home).glob("n*/logs/node.log"))
 
     def log_tail(self, lines: int = 50) -> list[str]:
         """Return the last lines of each node's log."""
         return [line for file in self.log_files() for line in last_lines(file, lines)]
-
-    @property
-    def _nodes_folder(self) -> Path:
-        return self.home / "nodes"
-
-    def _folder(self, node: NodeProcess) -> NodeFolder:
-        return NodeFolder(self._nodes_folder / node.name)
 
     @contextmanager
     def _alone(self) -> Iterator[None]:
@@ -128,9 +120,53 @@ class EmbeddedNode:
                 yield
         except OSError as failure:
             raise NodeError(
-                f"Cannot write the home {self.home}: {failure.strerror or failure}.",
+                f"Cannot use the home {self.home}: {failure.strerror or failure}.",
                 "Free some space (`df -h`), or choose another folder: --home DIR",
             ) from failure
+
+    def _start_all(self, progress: Progress) -> tuple[Record, list[NodeProcess]]:
+        settings = self.settings
+        jdk, account = find_jdk(), self._choose_account()
+        require_memory(settings.nodes, settings.heap_bytes)
+        self._check_cluster_size()
+        http_ports = list(range(settings.port, settings.port + settings.nodes)) if settings.port else free_port_range(settings.nodes)
+        require_free_ports(http_ports)
+        launcher = Launcher(self.home, jdk, ensure_assembled(settings.version, progress), account)
+        transport_ports = [port for port in free_ports(2 * settings.nodes) if port not in http_ports]
+        nodes = [
+            NodeProcess(name=f"n{number}", http_port=http, transport_port=transport)
+            for number, (http, transport) in enumerate(zip(http_ports, transport_ports, strict=False), start=1)
+        ]
+        record = Record(version=settings.version, heap=settings.heap, nodes=nodes)
+        if settings.fresh:
+            launcher.empty()
+        self._children += launcher.launch(nodes, record)
+        return record, nodes
+
+    def _start_again(self, dead: list[NodeProcess], record: Record, progress: Progress) -> list[NodeProcess]:
+        """Start the dead nodes of a cluster whose others live, with the ports they had."""
+        if dead:
+            jdk, account = find_jdk(), self._choose_account()
+            require_memory(len(dead), parse_heap(record.heap))
+            require_free_ports([port for node in dead for port in (node.http_port, node.transport_port)])
+            launcher = Launcher(self.home, jdk, ensure_assembled(record.version, progress), account)
+            self._children += launcher.launch(dead, record)
+        return dead
+
+    def _choose_account(self) -> Account | None:
+        account = choose_account()
+        if account:
+            account.require_way_to(self.home, "Choose a folder that is open to it: --home /var/lib/sparse-ko/node")
+            account.require_way_to(cache_folder(), "Set SPARSE_KO_CACHE to a folder that is open to it, e.g. /var/cache/sparse-ko")
+        return account
+
+    def _check_cluster_size(self) -> None:
+        before = len(list(nodes_folder(self.home).glob("n*")))
+        if before and before != self.settings.nodes and not self.settings.fresh:
+            raise NodeError(
+                f"{self.home} holds the data of a cluster of {before}, which cannot start with {self.settings.nodes} node(s).",
+                f"Start it with --nodes {before}, empty it with --fresh, or choose another --home.",
+            )
 
     def _refuse_fresh(self, living: dict[str, psutil.Process]) -> None:
         if self.settings.fresh:
@@ -140,113 +176,40 @@ class EmbeddedNode:
             )
 
     def _mention_differences(self, record: Record) -> None:
-        asked = (len(record.nodes), record.heap, record.version)
-        if (self.settings.nodes, self.settings.heap, self.settings.version) != asked:
+        running = (len(record.nodes), record.heap, record.version)
+        if (self.settings.nodes, self.settings.heap, self.settings.version) != running:
             logger.warning(
-                "The node of %s is running already, with %d node(s), heap %s, version %s; stop it first to change that.", self.home, *asked
+                "The node of %s is running already, with %d node(s), heap %s, version %s; stop it first to change that.",
+                self.home,
+                *running,
             )
-
-    def _launch(self, running: Record | None, dead: list[NodeProcess], progress: Progress) -> Record:
-        """Start all nodes of a new record, or the dead ones of a running cluster."""
-        jdk = find_jdk()
-        account = choose_account()
-        heap = running.heap if running else self.settings.heap
-        require_memory(len(dead) if running else self.settings.nodes, parse_heap(heap))
-        if running:
-            record = running
-            require_free_ports([port for node in dead for port in (node.http_port, node.transport_port)])
-        else:
-            self._check_cluster_size()
-            record = self._new_record()
-            dead = record.nodes
-        software = ensure_assembled(record.version, progress)
-        self._prepare(record, dead, account, software)
-        for node in dead:
-            node.token, node.pid, node.process_started = NodeProcess(name="", http_port=0, transport_port=0).token, None, None
-        record.save(self.home)  # before the first process, so that a killed starter leaves nothing that cannot be found
-        for node in dead:
-            self._spawn(node, record, jdk, software, account)
-            record.save(self.home)
-        return record
-
-    def _check_cluster_size(self) -> None:
-        before = len(list(self._nodes_folder.glob("n*")))
-        if before and before != self.settings.nodes and not self.settings.fresh:
-            raise NodeError(
-                f"{self.home} holds the data of a cluster of {before}, which cannot start with {self.settings.nodes} node(s).",
-                f"Start it with --nodes {before}, empty it with --fresh, or choose another --home.",
-            )
-
-    def _new_record(self) -> Record:
-        count, port = self.settings.nodes, self.settings.port
-        http_ports = list(range(port, port + count)) if port else free_port_range(count)
-        require_free_ports(http_ports)
-        transport_ports = [port for port in free_ports(2 * count) if port not in http_ports][:count]
-        nodes = [
-            NodeProcess(name=f"n{number}", http_port=http, transport_port=transport)
-            for number, (http, transport) in enumerate(zip(http_ports, transport_ports, strict=True), start=1)
-        ]
-        return Record(version=self.settings.version, heap=self.settings.heap, nodes=nodes)
-
-    def _prepare(self, record: Record, nodes: list[NodeProcess], account: Account | None, software: Path) -> None:
-        if account:
-            account.require_way_to(self.home, "Choose a folder that is open to it: --home /var/lib/sparse-ko/node")
-            account.require_way_to(software, "Set SPARSE_KO_CACHE to a folder that is open to it, e.g. /var/cache/sparse-ko")
-        try:
-            record.save(self.home)
-            if self.settings.fresh:
-                shutil.rmtree(self._nodes_folder, ignore_errors=True)
-            for node in nodes:
-                self._folder(node).prepare(node, record.nodes)
-            if account:
-                account.give(self._nodes_folder)
-        except RetrievalError as failure:
-            raise NodeError(failure.problem, "Free some space (`df -h`), or choose another folder: --home DIR") from failure
-
-    def _spawn(self, node: NodeProcess, record: Record, jdk: Jdk, software: Path, account: Account | None) -> None:
-        folder = self._folder(node)
-        with folder.console.open("wb") as console:
-            child = subprocess.Popen(
-                command_line(jdk, software, folder, record.heap, node.mark),
-                env=environment(jdk, software, folder),
-                cwd=folder.path,
-                stdin=subprocess.DEVNULL,
-                stdout=console,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,  # Ctrl-C and the end of the terminal are the starter's, not the node's
-                user=account.uid if account else None,
-                group=account.gid if account else None,
-                extra_groups=[] if account else None,
-            )
-        self._children.append(child)
-        try:
-            node.adopt(psutil.Process(child.pid))
-        except psutil.Error:
-            logger.debug("%s died at once.", node.name)  # the wait for it says why
 
     def _wait_until_ready(self, record: Record, progress: Progress) -> None:
         ports = [node.http_port for node in record.nodes]
         began = time.monotonic()
-        try:
-            while not is_ready(ports):
-                living = record.living()
-                for node in record.nodes:
-                    if node.name not in living:
-                        raise self._explain_death(node)
-                waited = time.monotonic() - began
-                if waited > START_TIMEOUT_SECONDS:
-                    raise NodeError(
-                        f"The node did not answer within {START_TIMEOUT_SECONDS:.0f} s and was ended.",
-                        f"Read its log: {self._logs_command}",
-                    )
-                progress("starting", int(waited), int(START_TIMEOUT_SECONDS))
-                time.sleep(POLL_SECONDS)
-        except BaseException:
-            self._end(list(record.living().values()))
-            raise
+        while not ml_commons_answers(ports):
+            living = record.living()
+            for node in record.nodes:
+                if node.name not in living:
+                    raise self._explain_death(node)
+            waited = time.monotonic() - began
+            if waited > START_TIMEOUT_SECONDS:
+                raise NodeError(f"The node did not answer within {START_TIMEOUT_SECONDS:.0f} s.", f"Read its log: {self._logs_command}")
+            progress(f"starting ({waited:.0f} s)", 0, 0)
+            time.sleep(POLL_SECONDS)
+        self._wait_for_indexes(ports[0])
+
+    def _wait_for_indexes(self, port: int) -> None:
+        """Wait until the indexes of the last run are open; one that stays closed is no reason to refuse the others."""
+        deadline = time.monotonic() + RECOVERY_TIMEOUT_SECONDS
+        while not indexes_are_open(port):
+            if time.monotonic() > deadline:
+                logger.warning("Not all indexes could be opened; the log says why: %s", self._logs_command)
+                return
+            time.sleep(POLL_SECONDS)
 
     def _explain_death(self, node: NodeProcess) -> NodeError:
-        folder = self._folder(node)
+        folder = node_folder(self.home, node)
         said = error_lines([folder.console, folder.log])
         return NodeError(
             f"Node {node.name} died while starting. Its last words:\n" + "\n".join(f"  {line}" for line in said),
@@ -258,15 +221,9 @@ class EmbeddedNode:
         return f"sparse-ko node logs --home {self.home}"
 
     def _end(self, processes: list[psutil.Process]) -> None:
-        for process in processes:
-            _signal(process, "terminate")
-        _, stubborn = psutil.wait_procs(processes, timeout=STOP_TIMEOUT_SECONDS)
-        for process in stubborn:
-            logger.warning("Process %d did not end within %.0f s and is killed.", process.pid, STOP_TIMEOUT_SECONDS)
-            _signal(process, "kill")
-        psutil.wait_procs(stubborn, timeout=STOP_TIMEOUT_SECONDS)
+        end_processes(processes)
         for child in self._children:
-            child.poll()
+            child.poll()  # takes note of the end of a process of our own
 
 
 def find_running_node(home: Path | None = None) -> str | None:
@@ -284,15 +241,3 @@ def find_running_node(home: Path | None = None) -> str | None:
 
 def _url(record: Record) -> str:
     return f"http://{LOOPBACK}:{record.nodes[0].http_port}"
-
-
-def _signal(process: psutil.Process, how: str) -> None:
-    try:
-        process.terminate() if how == "terminate" else process.kill()
-    except psutil.NoSuchProcess:
-        return
-    except psutil.AccessDenied as failure:
-        raise NodeError(
-            f"Process {process.pid} belongs to {process.username()} and may not be ended by you.",
-            "Run the command as that user, or with sudo.",
-        ) from failure

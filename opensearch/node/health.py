@@ -28,7 +28,7 @@ def answer(port: int, path: str) -> bytes | None:
         connection.close()
 
 
-def is_ready(ports: Sequence[int]) -> bool:
+def ml_commons_answers(ports: Sequence[int]) -> bool:
     """Tell whether all nodes found each other and ML Commons answers on each."""
     for port in ports:
         health = answer(port, "/_cluster/health")
@@ -37,3 +37,9 @@ def is_ready(ports: Sequence[int]) -> bool:
         if answer(port, "/_plugins/_ml/stats") is None:
             return False
     return True
+
+
+def indexes_are_open(port: int) -> bool:
+    """Tell whether each index that was there before the start can be searched again."""
+    health = answer(port, "/_cluster/health")
+    return health is not None and json.loads(health)["status"] != "red"

@@ -15,7 +15,7 @@ from opensearch.node.artifacts import Artifact, PinnedArtifact
 from opensearch.node.errors import NodeError
 
 Progress = Callable[[str, int, int], None]
-"""Told what is being done, how much of it is done, and how much there is."""
+"""Told what is being done, how many files of it are done, and how many there are (0 where nothing is counted)."""
 
 INSTALL_MAVEN = "Install Maven, e.g. `apt-get install maven`, `dnf install maven` or `brew install maven`, so that `mvn` is on the PATH."
 
@@ -63,14 +63,15 @@ def fetch_with_maven(pins: Sequence[PinnedArtifact], into: Path, progress: Progr
         f"<outputDirectory>{escape(str(into))}</outputDirectory><overWriteReleases>true</overWriteReleases>"
         "</configuration></plugin></plugins></build>"
     )
+    file_names = {pin.artifact.file_name for pin in pins}
+    fetched: set[str] = set()
     copied = 0
     for line in run_maven(_POM.format(plugin), "dependency:copy"):
-        download = re.match(r"Progress .*?: (.*)", line)
-        arrived = re.search(r"Downloaded .*/([^/ ]+\.(?:jar|zip)) ", line)
-        if download:
-            progress(f"downloading {download[1].strip()}", copied, len(pins))
-        elif arrived:
-            progress(f"downloaded {arrived[1]}", copied, len(pins))
+        if size := re.match(r"Progress .*?: (.*)", line):
+            progress(f"downloading {size[1].strip()}", len(fetched), len(pins))
+        elif arrived := re.search(r"Downloaded .*/([^/ ]+) \(", line):
+            fetched |= {arrived[1]} & file_names  # Maven also fetches its own plugins
+            progress("downloading", len(fetched), len(pins))
         elif " Copying " in line:
             copied += 1
             progress("copying", copied, len(pins))

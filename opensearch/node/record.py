@@ -16,13 +16,17 @@ CLOCK_TOLERANCE_SECONDS = 2.0
 """The start time of a process is counted from a boot time that moves a little when the clock is set."""
 
 
+def _new_token() -> str:
+    return secrets.token_hex(16)
+
+
 class NodeProcess(BaseModel):
     """One node of the cluster and its last process."""
 
     name: str
     http_port: int
     transport_port: int
-    token: str = Field(default_factory=lambda: secrets.token_hex(16))
+    token: str = Field(default_factory=_new_token)
     """Stands on the command line of the process, so that it is found even when the starter died before it wrote the pid."""
     pid: int | None = None
     process_started: float | None = None
@@ -36,6 +40,10 @@ class NodeProcess(BaseModel):
     def adopt(self, process: psutil.Process) -> None:
         """Note which process this is."""
         self.pid, self.process_started = process.pid, process.create_time()
+
+    def forget_process(self) -> None:
+        """Make ready for the next process, which gets a mark of its own."""
+        self.token, self.pid, self.process_started = _new_token(), None, None
 
     def find(self) -> psutil.Process | None:
         """Return the living process of this node, None when there is none. A stranger with its pid is not it."""

@@ -1,0 +1,1 @@
+"""How good is a ranking: metrics, significance, comparison with BM25, figures and reports."""

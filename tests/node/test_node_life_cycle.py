@@ -12,7 +12,6 @@ import pytest
 from typer.testing import CliRunner
 
 from opensearch.node import EmbeddedNode, NodeError, NodeSettings, find_running_node
-from opensearch.node.record import Record
 from sparse_ko_cli.node import app
 
 pytestmark = pytest.mark.node
@@ -41,7 +40,7 @@ def run_node(*arguments):
     return json.loads(result.stdout)
 
 
-def test_a_killed_starter_leaves_a_node_that_is_found_kept_restarted_and_emptied(open_folder):
+def test_a_killed_starter_leaves_a_node_that_is_found_and_kept_and_its_data_survives_a_restart(open_folder):
     home = open_folder / "home"
     node = EmbeddedNode(NodeSettings(home=home))
     command = "from sparse_ko_cli.node import app; app()"
@@ -67,35 +66,22 @@ def test_a_killed_starter_leaves_a_node_that_is_found_kept_restarted_and_emptied
 
         url = run_node("start", "--home", home, "--port", 0, "--json")["url"]
         assert ask(url, "/memory/_count")["count"] == 1
-        node.stop()
-
-        url = run_node("start", "--home", home, "--port", 0, "--fresh", "--json")["url"]
-        assert "memory" not in ask(url, "/_cluster/state/metadata")["metadata"]["indices"]
     finally:
         node.stop()
 
 
-def test_three_nodes_become_one_green_cluster_and_a_dead_one_is_started_again(open_folder):
+def test_three_nodes_become_one_green_cluster(open_folder):
     node = EmbeddedNode(NodeSettings(nodes=3, port=0, heap="512m", home=open_folder / "home"))
     try:
         status = node.start()
+        assert len(set(status.pids)) == 3
         first_port = int(status.url.rpartition(":")[2])
         for port in range(first_port, first_port + 3):
             health = ask(f"http://127.0.0.1:{port}", "/_cluster/health?wait_for_status=green&timeout=60s")
             assert (health["status"], health["number_of_nodes"]) == ("green", 3)
-
-        victim = Record.read(node.home).nodes[2].find()
-        victim.kill()
-        wait_for(lambda: len(node.status().pids) == 2)
-        assert not node.status().running
-
-        again = node.start()
-        assert again.running
-        assert len(set(again.pids) & set(status.pids)) == 2
-        assert victim.pid not in again.pids
     finally:
         node.stop()
-    assert not any(psutil.pid_exists(pid) for pid in again.pids)
+    assert not any(psutil.pid_exists(pid) for pid in status.pids)
 
 
 def test_the_node_listens_on_loopback_only(embedded_node):

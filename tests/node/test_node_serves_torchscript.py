@@ -44,9 +44,10 @@ def ask(node_url):
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
     def send(method, path, body=None):
-        kind = "application/octet-stream" if isinstance(body, bytes) else "application/json"
         data = body if isinstance(body, bytes) or body is None else json.dumps(body, ensure_ascii=False).encode()
-        request = urllib.request.Request(f"{node_url}/_plugins/_ml{path}", data=data, method=method, headers={"Content-Type": kind})
+        request = urllib.request.Request(
+            f"{node_url}/_plugins/_ml{path}", data=data, method=method, headers={"Content-Type": "application/json"}
+        )
         with opener.open(request, timeout=60) as response:
             return json.load(response)
 

@@ -1,5 +1,6 @@
 """Each thing that can go wrong with a node has one clear message, and `stop` never ends a stranger."""
 
+import errno
 import hashlib
 import json
 import os
@@ -15,7 +16,7 @@ from typer.testing import CliRunner
 from opensearch.node import EmbeddedNode, NodeError, NodeSettings, artifacts, find_running_node
 from opensearch.node.artifacts import PinnedList
 from opensearch.node.assembly import assemble
-from opensearch.node.machine import free_port_range
+from opensearch.node.machine import free_port_range, free_ports
 from opensearch.node.places import assembly_folder
 from opensearch.node.record import NodeProcess, Record, record_file
 from sparse_ko_cli.node import app
@@ -112,6 +113,44 @@ def test_data_of_a_larger_cluster_is_not_started_as_a_smaller_one(settings):
     assert "--fresh" in failure.value.remedy
 
 
+@pytest.mark.parametrize("fresh", [True, False])
+def test_fresh_empties_the_data_and_nothing_else_does(dying_java, settings, fresh):
+    with pytest.raises(NodeError, match="died"):
+        EmbeddedNode(settings).start()
+    kept = settings.home / "nodes/n1/data/segment"
+    kept.write_text("documents")
+    with pytest.raises(NodeError, match="died"):
+        EmbeddedNode(settings.model_copy(update={"fresh": fresh})).start()
+    assert kept.exists() is not fresh
+
+
+@pytest.mark.usefixtures("dying_java")
+def test_a_full_disk_is_said_before_a_process_is_started(settings, monkeypatch):
+    def full(*_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(NodeError, match="the disk is full") as failure:
+        EmbeddedNode(settings).start()
+    assert "--home DIR" in failure.value.remedy
+
+
+@pytest.mark.usefixtures("dying_java")
+def test_only_the_dead_node_of_a_cluster_is_started_again_and_the_living_ones_are_spared_when_that_fails(settings):
+    with stand_in("lives") as living:
+        alive, dead = (NodeProcess(name=f"n{number}", http_port=port, transport_port=port) for number, port in enumerate(free_ports(2), 1))
+        alive.token = "lives"
+        alive.adopt(psutil.Process(living.pid))
+        settings.home.mkdir()
+        Record(version="3.6.0", heap="256m", nodes=[alive, dead]).save(settings.home)
+        wait_until(lambda: EmbeddedNode(settings).status().pids == [living.pid])
+        with pytest.raises(NodeError, match="Node n2 died"):
+            EmbeddedNode(settings).start()
+        assert not (settings.home / "nodes/n1").exists()
+        assert living.poll() is None
+        living.kill()
+
+
 def a_record_of(process, home, **changes):
     node = NodeProcess(name="n1", http_port=free_port_range(1)[0], transport_port=1, **changes)
     if process:
@@ -132,6 +171,14 @@ def test_stop_spares_a_process_that_has_the_pid_of_a_dead_node(settings):
         innocent.kill()
 
 
+def wait_until(condition):
+    """A fresh process has the command line of its parent until it has become itself."""
+    deadline = time.monotonic() + 30
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
 def stand_in(token):
     """A process that carries a node's mark on its command line."""
     return subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)", f"-Dsparse_ko.node={token}"])
@@ -150,9 +197,7 @@ def test_stop_spares_a_process_that_started_at_another_time(settings):
 def test_a_node_whose_starter_died_before_it_wrote_the_pid_is_found_and_stopped(settings):
     with stand_in("found-by-its-mark") as process, stand_in("another-home") as other:
         a_record_of(None, settings.home, token="found-by-its-mark")
-        deadline = time.monotonic() + 30  # a fresh process has the command line of its parent until it has become itself
-        while EmbeddedNode(settings).status().pids != [process.pid]:
-            assert time.monotonic() < deadline
+        wait_until(lambda: EmbeddedNode(settings).status().pids == [process.pid])
         assert EmbeddedNode(settings).stop() is True
         assert process.wait(timeout=10) is not None
         assert other.poll() is None

@@ -1,0 +1,43 @@
+"""The command `sparse-ko`."""
+
+from __future__ import annotations
+
+from importlib.metadata import version
+from typing import Annotated
+
+import typer
+
+from retrieval_ko.terminal import log_to_terminal, out
+from sparse_ko_cli import cluster, data, node, runs
+from sparse_ko_cli.benchmark import benchmark
+from sparse_ko_cli.cluster import ClusterCommand
+from sparse_ko_cli.demo import demo
+from sparse_ko_cli.encoder import encode, evaluate, explain, export
+from sparse_ko_cli.train import train
+
+app = typer.Typer(
+    help="Korean sparse retrieval for OpenSearch: train an encoder, deploy it into the cluster, measure it against BM25.\n\n"
+    "Start with: sparse-ko demo",
+    no_args_is_help=True,
+    pretty_exceptions_show_locals=False,
+)
+for command in (demo, train, evaluate, encode, explain, export):
+    app.command()(command)
+cluster.register(app)
+app.command(cls=ClusterCommand)(benchmark)
+app.add_typer(node.app, name="node")
+app.add_typer(data.app, name="data")
+app.add_typer(runs.app, name="runs")
+
+
+@app.callback(invoke_without_command=True)
+def _options(show_version: Annotated[bool, typer.Option("--version", help="Print the version and stop.")] = False) -> None:
+    log_to_terminal()
+    if show_version:
+        out.print(version("sparse-ko"))
+        raise typer.Exit
+
+
+def main() -> None:
+    """Run `sparse-ko`."""
+    app()

@@ -1,0 +1,62 @@
+"""A collection of twelve passages written by hand, the encoders built from it, and the runs trained on it."""
+
+
+import pytest
+
+from retrieval_ko.collection import Collection
+from retrieval_ko.records import Passage, Query, SynonymPair
+from sparse_ko.settings import TrainSettings
+
+PASSAGES = {
+    "p01": ("보증금 반환", "임대차가 끝났는데도 보증금을 돌려받지 못한 임차인은 법원에 임차권등기명령을 신청할 수 있다."),
+    "p02": ("차임 연체", "임차인이 차임을 두 번 연체하면 임대인은 계약을 해지할 수 있다."),
+    "p03": ("주차 요금", "공영주차장의 요금은 승용차를 기준으로 십 분마다 오백 원이다."),
+    "p04": ("도서관 대출", "도서관에서 책을 한 사람에게 다섯 권까지 이 주 동안 빌려준다."),
+    "p05": ("김치찌개", "김치찌개는 익은 김치와 돼지고기를 냄비에 볶다가 물을 붓고 끓인다."),
+    "p06": ("백업", "데이터베이스는 매일 밤 백업을 만들고 서버의 다른 디스크에 저장한다."),
+    "p07": ("형태소 분석", "형태소 분석기는 문장을 명사와 조사와 어미로 나눈다."),
+    "p08": ("벡터 검색", "벡터 검색은 문서와 질의를 숫자로 바꾸어 가까운 것을 찾는다."),
+    "p09": ("건강 검진", "건강검진은 병원에서 이 년마다 무료로 받을 수 있다."),
+    "p10": ("기차 예매", "기차표는 출발 한 달 전부터 역이나 앱에서 예매한다."),
+    "p11": ("박물관", "박물관은 월요일에 쉬고 수요일에는 밤까지 문을 연다."),
+    "p12": ("세금 신고", "종합소득세는 오월에 세무서에 신고하고 납부한다."),
+}
+QUESTIONS = {  # two to a passage
+    "p01": ("전세 보증금을 못 받았어요", "임차권등기명령 신청"),
+    "p02": ("월세를 연체하면 해지되나요", "임대인의 계약 해지"),
+    "p03": ("공영주차장 요금", "승용차 주차는 얼마인가요"),
+    "p04": ("도서관에서 책을 몇 권 빌리나요", "도서관 대출 기간"),
+    "p05": ("김치찌개 끓이는 법", "돼지고기와 김치를 볶는 요리"),
+    "p06": ("데이터베이스 백업 시각", "서버 디스크 저장"),
+    "p07": ("조사와 어미를 나누는 방법", "형태소 분석기"),
+    "p08": ("벡터 검색이란", "가까운 문서를 찾는 법"),
+    "p09": ("건강검진은 무료인가요", "병원 검진 주기"),
+    "p10": ("기차표 예매", "출발 전 언제부터 표를 사나요"),
+    "p11": ("박물관 쉬는 날", "수요일 박물관 시간"),
+    "p12": ("종합소득세 신고", "세무서 납부 기한"),
+}
+SYNONYMS = {"보증금": "deposit", "임대인": "landlord", "백업": "backup", "도서관": "library", "형태소": "morpheme"}
+SEED = 7
+
+
+def settings_of(form, **training):
+    return TrainSettings.model_validate(
+        {
+            "name": f"tiny-{form}",
+            "vocabulary": {"size": 6000},
+            "model": {"form": form, "layers": 1, "dimensions": 32, "heads": 2, "max_tokens": 64},
+            "training": {"epochs": 2, "batch_size": 4, "seed": SEED, **training},
+        }
+    )
+
+
+@pytest.fixture(scope="session")
+def collection():
+    """Twelve passages, 24 queries: of each passage's two, one is for training and one for dev (odd) or test (even passages)."""
+    passages = {key: Passage(id=key, title=title, text=text) for key, (title, text) in PASSAGES.items()}
+    queries = {f"q{key}{letter}": Query(id=f"q{key}{letter}", text=text) for key, texts in QUESTIONS.items() for letter, text in zip("ab", texts)}
+    judgements = {"train": {f"q{key}a": {key: 1} for key in PASSAGES}, "dev": {}, "test": {}}
+    for place, key in enumerate(PASSAGES):
+        judgements["test" if place % 2 else "dev"][f"q{key}b"] = {key: 1}
+    synonyms = [SynonymPair(ko=ko, en=en) for ko, en in SYNONYMS.items()]
+    return Collection("tiny", passages, queries, judgements, synonyms)
