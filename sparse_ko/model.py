@@ -15,7 +15,7 @@ import numpy as np
 from scipy.sparse import csr_matrix
 
 from retrieval_ko.errors import ModelError
-from retrieval_ko.files import new_folder
+from retrieval_ko.files import new_folder, read_json
 
 if TYPE_CHECKING:
     import torch
@@ -33,21 +33,24 @@ class TokenMatch(NamedTuple):
 
 
 @contextmanager
-def quiet_loading() -> Iterator[None]:
-    """Hide the progress bars of transformers and datasets: what they count here takes less time than reading them."""
-    import datasets
+def quiet_libraries() -> Iterator[None]:
+    """Hide the progress bars and remarks of transformers and datasets: what they count here takes less time than reading them."""
+    from datasets.utils import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
     from transformers.utils import logging as transformers_logging
 
-    shown = transformers_logging.is_progress_bar_enabled(), datasets.are_progress_bars_disabled()
+    shown = transformers_logging.is_progress_bar_enabled(), are_progress_bars_disabled()
+    verbosity = transformers_logging.get_verbosity()
+    transformers_logging.set_verbosity_error()
     transformers_logging.disable_progress_bar()
-    datasets.disable_progress_bars()
+    disable_progress_bars()
     try:
         yield
     finally:
+        transformers_logging.set_verbosity(verbosity)
         if shown[0]:
             transformers_logging.enable_progress_bar()
         if not shown[1]:
-            datasets.enable_progress_bars()
+            enable_progress_bars()
 
 
 class SparseEncoder:
@@ -82,12 +85,13 @@ class SparseEncoder:
         """
         folder = Path(folder)
         _check_folder(folder)
+        from safetensors import SafetensorError
         from sentence_transformers import SparseEncoder as StockEncoder
 
         try:
-            with quiet_loading():
+            with quiet_libraries():
                 return cls(StockEncoder(str(folder), device=device, local_files_only=True))
-        except (OSError, ValueError, KeyError, RuntimeError) as failure:
+        except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as failure:
             raise ModelError(
                 f"The model folder {folder} cannot be loaded: {' '.join(str(failure).split())[:300]}", _HOW_TO_MAKE_A_MODEL
             ) from failure
@@ -98,7 +102,7 @@ class SparseEncoder:
         Raises:
             RetrievalError: the disk is full or the folder may not be written.
         """
-        with new_folder(Path(folder)) as target, quiet_loading():
+        with new_folder(Path(folder)) as target, quiet_libraries():
             self.stock.save_pretrained(str(target), create_model_card=False, safe_serialization=True)
 
     @property
@@ -177,5 +181,7 @@ def _check_folder(folder: Path) -> None:
             f"The model folder {folder} has no tokenizer.json, so no text can be cut into tokens.",
             "Copy it from where the model came from; a model without its own tokenizer is of no use.",
         )
+    for settings in sorted(folder.rglob("*.json")):
+        read_json(settings)  # a damaged one is named here; the libraries that read them later don't say which it was
     if not any(folder.rglob("*.safetensors")):
         raise ModelError(f"The model folder {folder} has no weights (*.safetensors).", _HOW_TO_MAKE_A_MODEL)

@@ -37,10 +37,6 @@ NOISE_MARGIN = 0.3
 """Share of a vector's own activation that is taken off as bias: 4.8 standard deviations of a chance similarity in 256 dimensions."""
 PIECE_KINSHIP = 0.9
 """Cosine between the vectors of `x` and `##x` at the start."""
-SYNONYM_PULL = 1.0
-"""How far the two sides of a synonym pair are drawn to each other; 1: as strong as a word's own direction."""
-NEIGHBOUR_PULL = 2.0
-"""How far a word is drawn to its six nearest neighbours together."""
 HEAD_GAIN = 4.0
 """Length of the head's output. Larger means smaller embedding entries, so that one learning rate moves them further."""
 
@@ -82,6 +78,16 @@ def _unit_vectors(pieces: list[str], stems: list[str], kinship: csr_matrix, dime
     return torch.nn.functional.normalize(mixed - mixed.mean(dim=1, keepdim=True), dim=1)
 
 
+def _kinship(settings: ModelSettings, stems: list[str], tokenizer: PreTrainedTokenizerFast, synonyms: Iterable[SynonymPair]) -> csr_matrix:
+    def stems_of(term: str) -> list[str]:
+        return [piece.removeprefix("##") for piece in tokenizer.tokenize(term)]
+
+    kinship = settings.synonym_pull * synonym_kinship(stems, synonyms, stems_of)
+    if settings.neighbour_pull:
+        kinship = kinship + settings.neighbour_pull * morpheme_kinship(stems)
+    return csr_matrix(kinship)
+
+
 def build_from_scratch(
     settings: ModelSettings, tokenizer: PreTrainedTokenizerFast, idf: Tensor, seed: int, synonyms: Iterable[SynonymPair] = ()
 ) -> BertForMaskedLM:
@@ -112,8 +118,7 @@ def build_from_scratch(
     model = BertForMaskedLM(config)
     pieces = tokenizer.convert_ids_to_tokens(list(range(len(tokenizer))))
     stems = list(dict.fromkeys(piece.removeprefix("##") for piece in pieces))
-    kinship = SYNONYM_PULL * synonym_kinship(stems, synonyms, lambda term: [p.removeprefix("##") for p in tokenizer.tokenize(term)])
-    kinship = csr_matrix(kinship + NEIGHBOUR_PULL * morpheme_kinship(stems))
+    kinship = _kinship(settings, stems, tokenizer, synonyms)
     vectors = _unit_vectors(pieces, stems, kinship, settings.dimensions, generator)
     head = model.cls.predictions
     with torch.no_grad():

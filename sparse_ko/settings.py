@@ -33,6 +33,10 @@ class ModelSettings(_Settings):
     """Attention layers; the static form has none, whatever this says."""
     dimensions: int = Field(default=256, ge=32, le=1024)
     heads: int = Field(default=4, ge=1, le=16)
+    synonym_pull: float = Field(default=1.0, ge=0)
+    """How far the two sides of a synonym pair are drawn together before training; 1: as strong as a word's own direction."""
+    neighbour_pull: float = Field(default=2.0, ge=0)
+    """How far a word is drawn to its six nearest neighbours together, by Kiwi's morpheme embeddings; 0 leaves them out."""
     max_tokens: int = Field(default=256, ge=16, le=512)
     """Where a text is cut, [CLS] and [SEP] included. The ML Commons tokenizer never passes more than 512."""
 

@@ -23,7 +23,7 @@ from retrieval_ko.collection import Collection
 from retrieval_ko.errors import DataError, ModelError
 from retrieval_ko.evaluation.metrics import score
 from retrieval_ko.runs import Run
-from sparse_ko.model import SparseEncoder, quiet_loading
+from sparse_ko.model import SparseEncoder, quiet_libraries
 from sparse_ko.retrieval import SparseIndex, active_dimensions
 from sparse_ko.scratch import build_from_scratch, inverse_document_frequency
 from sparse_ko.settings import TrainSettings
@@ -60,7 +60,7 @@ def _as_stock_encoder(model: Any, tokenizer: PreTrainedTokenizerFast, max_tokens
     from sentence_transformers.base.modules import Transformer
     from sentence_transformers.sparse_encoder.modules import SpladePooling
 
-    with tempfile.TemporaryDirectory() as folder, quiet_loading():
+    with tempfile.TemporaryDirectory() as folder, quiet_libraries():
         model.save_pretrained(folder)
         tokenizer.save_pretrained(folder)
         body = Transformer(folder, transformer_task="fill-mask", max_seq_length=max_tokens)
@@ -176,7 +176,7 @@ def train(
         collection.relevant(split)
     run = Run.begin(out, settings.model_dump(mode="json"), seed=settings.training.seed, data={collection.name: data_hash}, resume=resume)
     try:
-        with quiet_loading():
+        with quiet_libraries():
             encoder = build_encoder(settings, collection)
             best = _fit(settings, collection, encoder, run, resume=resume, on_progress=on_progress)
             encoder.save(run.folder / "model")

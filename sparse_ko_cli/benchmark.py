@@ -24,7 +24,7 @@ def benchmark_table(report: dict[str, Any]) -> Table:
         caption=f"OpenSearch {conditions['opensearch']}, {conditions['passages']} passages, {conditions['queries']} {conditions['split']} "
         f"queries × {conditions['rounds']} rounds, 1 client on the same machine, {conditions['segments']} segment",
     )
-    for column in ("mode", "nDCG@10", "MRR@10", "Recall@100", "p50 ms", "p90 ms", "encode ms", "bytes/passage"):
+    for column in ("mode", "nDCG@10", "MRR@10", "R@100", "p50 ms", "p90 ms", "encode ms", "bytes/doc"):
         table.add_column(column, justify="left" if column == "mode" else "right")
     for row in report["modes"]:
         quality = [f"{row[name]:.3f}" for name in ("ndcg@10", "mrr@10", "recall@100")]

@@ -38,9 +38,9 @@ class Example:
     """An example query and what was found for it."""
 
     query: str
-    query_tokens: frozenset[str]
-    """The pieces of the query's own text; a match outside of them is an expansion."""
     hits: list[Hit]
+    literal: list[frozenset[str]]
+    """For each hit the tokens that stand in both texts; a match outside of them is the encoder's doing."""
 
 
 def demo(
@@ -147,8 +147,13 @@ def _in_process_examples(encoder: SparseEncoder, collection: Collection) -> list
             found = collection.passages[passage]
             terms = {match.token: match.contribution for match in encoder.explain(query, found.passage_text)}
             hits.append(Hit(id=passage, score=score, title=found.title, text=found.text, terms=terms))
-        examples.append(Example(query, frozenset(encoder.tokenizer.tokenize(query)), hits))
+        examples.append(_example(query, hits, encoder))
     return examples
+
+
+def _example(query: str, hits: list[Hit], encoder: SparseEncoder) -> Example:
+    asked = set(encoder.tokenizer.tokenize(query))
+    return Example(query, hits, [frozenset(asked.intersection(encoder.tokenizer.tokenize(f"{hit.title}\n{hit.text}"))) for hit in hits])
 
 
 def _on_node(
@@ -180,7 +185,7 @@ def _on_node(
         examples = []
         for query in EXAMPLES:
             answer = search(cluster, INDEX, query, "sparse", content_terms=content_terms, size=3)
-            examples.append(Example(query, frozenset(encoder.tokenizer.tokenize(query)), list(answer.hits)))
+            examples.append(_example(query, list(answer.hits), encoder))
     finally:
         if node is not None and stop_node:
             node.stop()
@@ -216,10 +221,10 @@ def _free_index(cluster: Any, archive: ModelArchive) -> None:  # noqa: ANN401  a
 def _show_examples(examples: list[Example]) -> None:
     for example in examples:
         out.print(f"\n[bold]{escape(example.query)}[/]")
-        for hit in example.hits[:1]:
+        for hit, literal in zip(example.hits[:1], example.literal, strict=False):
             terms = [
-                f"[yellow]{escape(token)}[/] {added:.2f}" if token not in example.query_tokens else f"{escape(token)} {added:.2f}"
+                f"{escape(token)} {added:.2f}" if token in literal else f"[yellow]{escape(token)}[/] {added:.2f}"
                 for token, added in sorted(hit.terms.items(), key=lambda term: -term[1])[:8]
             ]
             out.print(f"  {hit.score:.2f}  {escape(hit.title)}   {'  '.join(terms)}")
-    out.print("[dim]Yellow: words that the encoder added to the query.[/]\n")
+    out.print("[dim]Yellow: matches that the encoder made; the word is missing in the query or in the passage.[/]\n")

@@ -90,11 +90,13 @@ def _node(report: Report, benchmark: dict[str, Any], times: dict[str, list[float
 
 def _examples(report: Report, examples: list[Example]) -> None:
     report.heading("What matched")
-    report.paragraph("Each token with what it added to the score; orange tokens stand in the passage, not in the query.")
+    report.paragraph(
+        "Each token with what it added to the score. Orange: the encoder made this match; the word is missing in the query or in the passage."
+    )
     for example in examples:
-        for hit in example.hits[:1]:
+        for hit, literal in zip(example.hits[:1], example.literal, strict=False):
             heaviest = sorted(hit.terms.items(), key=lambda term: -term[1])[:SHOWN_TERMS]
-            terms = [(token, added, token not in example.query_tokens) for token, added in heaviest]
+            terms = [(token, added, token not in literal) for token, added in heaviest]
             text = hit.text if len(hit.text) <= SHOWN_CHARACTERS else f"{hit.text[:SHOWN_CHARACTERS]}…"
             report.hit(example.query, hit.title, text, terms)
 

@@ -32,10 +32,11 @@ def system_name(model: Path) -> str:
 def comparison_table(report: dict[str, Any]) -> Table:
     """Return the comparison as a table for people."""
     table = Table(
-        caption=f"{report['collection']}, {report['split']}: {report['queries']} queries, {report['passages']} passages", box=None
+        caption=f"{report['collection']}, {report['split']}: {report['queries']} queries, {report['passages']} passages; p: nDCG@10 against BM25",
+        box=None,
     )
-    for column in ("system", "nDCG@10", "MRR@10", "Recall@100", "dims passage", "dims query", "p against BM25"):
-        table.add_column(column, justify="left" if column == "system" else "right")
+    for column in ("system", "nDCG@10", "MRR@10", "R@100", "doc dims", "query dims", "p"):
+        table.add_column(column, justify="left" if column == "system" else "right", no_wrap=True)
     for row in report["systems"]:
         quality = [f"{row[name]:.3f}" for name in ("ndcg@10", "mrr@10", "recall@100")]
         sparsity = [f"{row[name]:.0f}" if name in row else "" for name in ("doc_dims", "query_dims")]

@@ -11,7 +11,7 @@ from sentence_transformers.sparse_encoder.modules import SpladePooling
 from torch import Tensor, nn
 
 from retrieval_ko.errors import ModelError
-from sparse_ko.model import SparseEncoder
+from sparse_ko.model import SparseEncoder, quiet_libraries
 
 
 class SparseGraph(nn.Module):
@@ -71,7 +71,7 @@ def trace(graph: SparseGraph) -> bytes:
     """Return the graph as a TorchScript file; batch size and length stay free."""
     ids = torch.tensor([[2, 5, 6, 7, 3], [2, 8, 3, 0, 0]])
     example = {"input_ids": ids, "attention_mask": torch.tensor([[1, 1, 1, 1, 1], [1, 1, 1, 0, 0]])}
-    with warnings.catch_warnings(), torch.no_grad():
+    with warnings.catch_warnings(), torch.no_grad(), quiet_libraries():
         warnings.simplefilter("ignore")  # torch.jit is deprecated but is what ML Commons loads; tracing warns of every Python branch
         traced = torch.jit.trace(graph.eval(), (example,), strict=False)  # type: ignore[no-untyped-call]
         buffer = io.BytesIO()

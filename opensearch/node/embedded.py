@@ -20,7 +20,7 @@ from opensearch.node.launch import Launcher, end_processes, node_folder, nodes_f
 from opensearch.node.logs import error_lines, last_lines, remedy_for
 from opensearch.node.machine import LOOPBACK, free_port_range, free_ports, require_free_ports, require_memory
 from opensearch.node.maven import Progress
-from opensearch.node.places import cache_folder, default_home, node_home
+from opensearch.node.places import cache_folder, node_home
 from opensearch.node.record import NodeProcess, Record, record_file
 from opensearch.node.settings import NodeSettings, NodeStatus, parse_heap
 
@@ -229,13 +229,11 @@ class EmbeddedNode:
 def find_running_node(home: Path | None = None) -> str | None:
     """Return the address of the running node of `home`, None when none answers.
 
-    Without `home` it looks at `$SPARSE_KO_NODE_HOME` and at the default home.
+    Without `home` that is the one of `$SPARSE_KO_NODE_HOME`, else the default home.
     """
-    homes = [node_home(home)] if home else dict.fromkeys([node_home(), default_home()])
-    for each in homes:
-        record = Record.read(each)
-        if record and record.living() and answer(record.nodes[0].http_port, "/") is not None:
-            return _url(record)
+    record = Record.read(node_home(home))
+    if record and record.living() and answer(record.nodes[0].http_port, "/") is not None:
+        return _url(record)
     return None
 
 

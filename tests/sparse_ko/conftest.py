@@ -1,11 +1,15 @@
 """A collection of twelve passages written by hand, the encoders built from it, and the runs trained on it."""
 
+from types import SimpleNamespace
 
 import pytest
 
 from retrieval_ko.collection import Collection
 from retrieval_ko.records import Passage, Query, SynonymPair
+from retrieval_ko.runs import Run
+from sparse_ko.model import SparseEncoder
 from sparse_ko.settings import TrainSettings
+from sparse_ko.training import build_encoder, train
 
 PASSAGES = {
     "p01": ("보증금 반환", "임대차가 끝났는데도 보증금을 돌려받지 못한 임차인은 법원에 임차권등기명령을 신청할 수 있다."),
@@ -60,3 +64,65 @@ def collection():
         judgements["test" if place % 2 else "dev"][f"q{key}b"] = {key: 1}
     synonyms = [SynonymPair(ko=ko, en=en) for ko, en in SYNONYMS.items()]
     return Collection("tiny", passages, queries, judgements, synonyms)
+
+
+@pytest.fixture(scope="session")
+def lexical_settings():
+    """Settings of an encoder wide enough that chance similarities stay below the bias (256 dimensions: 4.8 standard deviations)."""
+
+    def of(form):
+        settings = settings_of(form)
+        return settings.model_copy(update={"model": settings.model.model_copy(update={"dimensions": 256, "heads": 4})})
+
+    return of
+
+
+@pytest.fixture(scope="session")
+def untrained(collection, lexical_settings):
+    """The encoders of both forms before their first training step."""
+    return {form: build_encoder(lexical_settings(form), collection) for form in ("static", "transformer")}
+
+
+@pytest.fixture(params=["static", "transformer"])
+def encoder(request, untrained):
+    """An untrained encoder, once of each form."""
+    return untrained[request.param]
+
+
+@pytest.fixture(scope="session")
+def texts(collection):
+    """The passages' texts, of different lengths, and a few that break encoders: empty, one character, emoji, over the limit."""
+    return [passage.passage_text for passage in collection.passages.values()] + ["", "가", "🍲 떡볶이!", "보증금을 돌려받지 못한 임차인 " * 40]
+
+
+class Stopped(Exception):
+    """What a person's Ctrl-C or a power cut is to a run."""
+
+
+@pytest.fixture(scope="session")
+def runs(collection, tmp_path_factory):
+    """Three runs of the transformer form with one seed: two uninterrupted ones, and one that was stopped after an epoch and resumed.
+
+    The transformer form has dropout, so equality also says that the state of the random numbers is kept.
+    """
+    folder = tmp_path_factory.mktemp("runs")
+    settings = settings_of("transformer")
+    steps = []
+    first = train(settings, collection, folder / "first", data_hash="ab" * 32, on_progress=lambda done, of, _: steps.append((done, of)))
+    second = train(settings, collection, folder / "second", data_hash="ab" * 32)
+
+    def stop_in_the_second_epoch(done, of, _):
+        if done == of // 2 + 1:
+            raise Stopped("stopped")
+
+    with pytest.raises(Stopped):
+        train(settings, collection, folder / "stopped", data_hash="ab" * 32, on_progress=stop_in_the_second_epoch)
+    stopped_metadata = Run(folder / "stopped").metadata()
+    resumed = train(settings, collection, folder / "stopped", data_hash="ab" * 32, resume=True)
+    return SimpleNamespace(settings=settings, steps=steps, first=first, second=second, resumed=resumed, stopped_metadata=stopped_metadata)
+
+
+@pytest.fixture(scope="session")
+def trained(runs):
+    """The encoder that the first run left."""
+    return SparseEncoder.load(runs.first.model_folder, device="cpu")
