@@ -93,12 +93,12 @@ def _trained(collection: Collection, folder: Path, config: str, seeds: tuple[int
 
 
 def _on_node(model: Path, collection: Collection) -> dict[str, Any]:
-    from opensearch.benchmark.measure import run_benchmark
-    from opensearch.cluster import connect
-    from opensearch.deployment import deploy_archive
-    from opensearch.export import export_model
-    from opensearch.ingest import index_collection
-    from opensearch.node import EmbeddedNode, NodeSettings, explain_missing_requirements
+    from opensearch_ko.benchmark.measure import run_benchmark
+    from opensearch_ko.cluster import connect
+    from opensearch_ko.deployment import deploy_archive
+    from opensearch_ko.export import export_model
+    from opensearch_ko.ingest import index_collection
+    from opensearch_ko.node import EmbeddedNode, NodeSettings, explain_missing_requirements
     from retrieval_ko.text import content_terms
 
     if missing := explain_missing_requirements():

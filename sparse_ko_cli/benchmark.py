@@ -37,8 +37,8 @@ def run(
     cluster: str | None, index: str, collection: Collection, split: str, modes: list[str]
 ) -> tuple[dict[str, Any], dict[str, list[float]]]:
     """Run a benchmark with a progress bar; return the report and each mode's service times in milliseconds."""
-    from opensearch.benchmark.measure import run_benchmark
-    from opensearch.cluster import connect
+    from opensearch_ko.benchmark.measure import run_benchmark
+    from opensearch_ko.cluster import connect
 
     with progress_bar("requests") as bar:
         task = bar.add_task("measuring", total=None)
@@ -68,7 +68,7 @@ def benchmark(
     Example: sparse-ko benchmark --cluster --index demo --modes bm25,sparse --out report
     """
     with exit_on_error():
-        from opensearch.benchmark.measure import MODES
+        from opensearch_ko.benchmark.measure import MODES
 
         wanted = [mode.strip() for mode in modes.split(",") if mode.strip()]
         if unknown := [mode for mode in wanted if mode not in MODES] or not wanted:

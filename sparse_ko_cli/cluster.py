@@ -20,12 +20,12 @@ from retrieval_ko.errors import UsageError
 from retrieval_ko.terminal import exit_on_error, notes, out, print_json, progress_bar
 
 if TYPE_CHECKING:
-    from opensearch.cluster import Cluster
-    from opensearch.deployment import PlannedRequest
-    from opensearch.export.archive import ModelArchive
-    from opensearch.ingest import EncodeDocuments
-    from opensearch.preflight import Finding
-    from opensearch.queries import SearchAnswer
+    from opensearch_ko.cluster import Cluster
+    from opensearch_ko.deployment import PlannedRequest
+    from opensearch_ko.export.archive import ModelArchive
+    from opensearch_ko.ingest import EncodeDocuments
+    from opensearch_ko.preflight import Finding
+    from opensearch_ko.queries import SearchAnswer
 
 _CLUSTER_VALUE = re.compile(r"[A-Za-z0-9][\x21-\x7e]*")
 
@@ -89,8 +89,8 @@ def deploy(
 ) -> None:
     """Bring a model into a cluster: check, register, deploy, compare its answer, make pipeline and index. Safe to run again."""
     with exit_on_error(), _archive(model) as archive:
-        from opensearch.cluster import connect
-        from opensearch.deployment import deploy_archive
+        from opensearch_ko.cluster import connect
+        from opensearch_ko.deployment import deploy_archive
 
         name = index or _index_name(archive.card.name)
         target = connect(cluster)
@@ -137,8 +137,8 @@ def index(
 ) -> None:
     """Write a collection's passages into an index. Safe to run again: a passage keeps its id."""
     with exit_on_error():
-        from opensearch.cluster import connect
-        from opensearch.ingest import index_collection
+        from opensearch_ko.cluster import connect
+        from opensearch_ko.ingest import index_collection
         from retrieval_ko.collection import Collection
         from retrieval_ko.text import content_terms
 
@@ -182,8 +182,8 @@ def search(
 ) -> None:
     """Search an index."""
     with exit_on_error():
-        from opensearch.cluster import connect
-        from opensearch.queries import search as search_index
+        from opensearch_ko.cluster import connect
+        from opensearch_ko.queries import search as search_index
         from retrieval_ko.text import content_terms
 
         if not query.strip():
@@ -197,12 +197,12 @@ def search(
 
 @contextmanager
 def _archive(model: Path) -> Iterator[ModelArchive]:
-    from opensearch.export.archive import ModelArchive
+    from opensearch_ko.export.archive import ModelArchive
 
     if not model.is_dir():
         yield ModelArchive.read(model)
         return
-    from opensearch.export import export_model
+    from opensearch_ko.export import export_model
 
     with tempfile.TemporaryDirectory(prefix="sparse-ko-") as folder:
         notes.print(f"[dim]exporting {escape(str(model))}[/]")
@@ -214,7 +214,7 @@ def _index_name(model_name: str) -> str:
 
 
 def _client_encoder(target: Cluster, index: str, model: Path) -> EncodeDocuments:
-    from opensearch.indexes import read_meta
+    from opensearch_ko.indexes import read_meta
     from retrieval_ko.files import folder_sha256
     from sparse_ko.model import SparseEncoder
 
@@ -230,7 +230,7 @@ def _client_encoder(target: Cluster, index: str, model: Path) -> EncodeDocuments
 
 
 def _show_plan(target: Cluster, archive: ModelArchive, index: str, shards: int, replicas: int, as_json: bool) -> None:
-    from opensearch.deployment import plan_deployment, survey
+    from opensearch_ko.deployment import plan_deployment, survey
 
     found = survey(target, archive, index)
     findings = found.findings

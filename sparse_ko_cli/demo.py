@@ -25,7 +25,7 @@ from sparse_ko_cli.requirement import need_torch
 from sparse_ko_cli.train import find_config, run_training
 
 if TYPE_CHECKING:
-    from opensearch.export import ModelArchive
+    from opensearch_ko.export import ModelArchive
     from sparse_ko.model import SparseEncoder
 
 INDEX = "demo"
@@ -56,7 +56,7 @@ def demo(
     began = time.monotonic()
     with exit_on_error():
         need_torch("sparse-ko demo")
-        from opensearch.node import explain_missing_requirements
+        from opensearch_ko.node import explain_missing_requirements
 
         collection = Collection.read(sample_folder())
         _say(f"1  train an encoder on {len(collection.passages)} Korean passages")
@@ -113,7 +113,7 @@ def _same_settings(folder: Path, settings: dict[str, Any]) -> bool:
 
 
 def _exported(run: Run) -> ModelArchive:
-    from opensearch.export import export_model
+    from opensearch_ko.export import export_model
 
     archive = export_model(run.folder / "model", run.folder / "export", on_step=lambda step: notes.print(f"  {step}"))
     parity = archive.card.parity
@@ -159,10 +159,10 @@ def _example(query: str, hits: list[Hit], encoder: SparseEncoder) -> Example:
 def _on_node(
     archive: ModelArchive, collection: Collection, encoder: SparseEncoder, *, stop_node: bool
 ) -> tuple[list[Example], dict[str, Any], dict[str, list[float]]]:
-    from opensearch.cluster import connect
-    from opensearch.deployment import deploy_archive
-    from opensearch.ingest import index_collection
-    from opensearch.queries import search
+    from opensearch_ko.cluster import connect
+    from opensearch_ko.deployment import deploy_archive
+    from opensearch_ko.ingest import index_collection
+    from opensearch_ko.queries import search
     from retrieval_ko.text import content_terms
     from sparse_ko_cli.benchmark import benchmark_table
     from sparse_ko_cli.benchmark import run as run_benchmark
@@ -193,12 +193,12 @@ def _on_node(
 
 
 def _running_node() -> tuple[Any, str]:
-    from opensearch.node import EmbeddedNode, NodeSettings, find_running_node
+    from opensearch_ko.node import EmbeddedNode, NodeSettings, find_running_node
 
     if url := find_running_node():
         notes.print(f"  running already: {escape(url)}")
         return None, url
-    from opensearch.node.machine import is_free
+    from opensearch_ko.node.machine import is_free
 
     node = EmbeddedNode(NodeSettings(port=9200 if is_free(9200) else 0))
     with progress_bar("files") as bar:
@@ -210,7 +210,7 @@ def _running_node() -> tuple[Any, str]:
 
 def _free_index(cluster: Any, archive: ModelArchive) -> None:  # noqa: ANN401  a Cluster; its module is loaded late
     """Delete the demo's own index where it belongs to an older demo model. No other index is ever touched."""
-    from opensearch.indexes import card_fingerprint, read_meta
+    from opensearch_ko.indexes import card_fingerprint, read_meta
 
     meta = read_meta(cluster, INDEX) if cluster.find(f"/{INDEX}") is not None else None
     if meta and meta.model_name == archive.card.name and meta.fingerprint != card_fingerprint(archive.card):

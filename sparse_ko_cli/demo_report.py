@@ -91,7 +91,7 @@ def _node(report: Report, benchmark: dict[str, Any], times: dict[str, list[float
 def _examples(report: Report, examples: list[Example]) -> None:
     report.heading("What matched")
     report.paragraph(
-        "Each token with what it added to the score. Orange: the encoder made this match; the word is missing in the query or in the passage."
+        "Each token with what it added to the score. Orange: the encoder's doing, the word is missing in the query or in the passage."
     )
     for example in examples:
         for hit, literal in zip(example.hits[:1], example.literal, strict=False):

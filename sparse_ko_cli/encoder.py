@@ -31,10 +31,8 @@ def system_name(model: Path) -> str:
 
 def comparison_table(report: dict[str, Any]) -> Table:
     """Return the comparison as a table for people."""
-    table = Table(
-        caption=f"{report['collection']}, {report['split']}: {report['queries']} queries, {report['passages']} passages; p: nDCG@10 against BM25",
-        box=None,
-    )
+    asked = f"{report['collection']}, {report['split']}: {report['queries']} queries, {report['passages']} passages"
+    table = Table(caption=f"{asked}; p: nDCG@10 against BM25", box=None)
     for column in ("system", "nDCG@10", "MRR@10", "R@100", "doc dims", "query dims", "p"):
         table.add_column(column, justify="left" if column == "system" else "right", no_wrap=True)
     for row in report["systems"]:
@@ -175,7 +173,7 @@ def export(
     """
     with exit_on_error():
         need_torch("sparse-ko export")
-        from opensearch.export import export_model
+        from opensearch_ko.export import export_model
 
         archive = export_model(model, folder, model_format=model_format, name=name, on_step=lambda step: notes.print(f"  {step} …"))
         card = archive.card

@@ -9,8 +9,8 @@ from typing import Annotated
 import typer
 from pydantic import ValidationError
 
-from opensearch.node import EmbeddedNode, NodeSettings, NodeStatus
-from opensearch.node.settings import DEFAULT_VERSION
+from opensearch_ko.node import EmbeddedNode, NodeSettings, NodeStatus
+from opensearch_ko.node.settings import DEFAULT_VERSION
 from retrieval_ko.errors import UsageError
 from retrieval_ko.terminal import exit_on_error, log_to_terminal, notes, out, print_json, progress_bar
 

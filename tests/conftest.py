@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from opensearch.node import EmbeddedNode, NodeSettings, explain_missing_requirements
+from opensearch_ko.node import EmbeddedNode, NodeSettings, explain_missing_requirements
 
 NODE_IS_REQUIRED = os.environ.get("SPARSE_KO_REQUIRE_NODE") == "1"
 UNTESTED = pytest.StashKey[tuple[int, str]]()

@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-ORDER = ["retrieval_ko", "sparse_ko", "dense_ko", "opensearch", "sparse_ko_cli"]
+ORDER = ["retrieval_ko", "sparse_ko", "dense_ko", "opensearch_ko", "sparse_ko_cli"]
 ALLOWED = {
     "retrieval_ko": set(),
     "sparse_ko": {"retrieval_ko"},
     "dense_ko": {"retrieval_ko"},
-    "opensearch": {"retrieval_ko", "sparse_ko", "dense_ko"},
-    "sparse_ko_cli": {"retrieval_ko", "sparse_ko", "dense_ko", "opensearch"},
+    "opensearch_ko": {"retrieval_ko", "sparse_ko", "dense_ko"},
+    "sparse_ko_cli": {"retrieval_ko", "sparse_ko", "dense_ko", "opensearch_ko"},
 }
 SOURCES = [source for package in ORDER for source in sorted((ROOT / package).rglob("*.py"))]
 
@@ -38,9 +38,13 @@ def test_imports_point_upwards_and_at_nothing_private(source):
         assert not name.startswith("_"), f"{module}.{name} is private to {target}"
 
 
-@pytest.mark.parametrize("module", ["retrieval_ko.bm25", "opensearch.deployment", "opensearch.queries", "opensearch.ingest", "sparse_ko_cli.sparse"])
+@pytest.mark.parametrize(
+    "module", ["retrieval_ko.bm25", "opensearch_ko.deployment", "opensearch_ko.queries", "opensearch_ko.ingest", "sparse_ko_cli.sparse"]
+)
 def test_a_machine_that_only_talks_to_a_cluster_loads_no_torch(module):
-    code = f"import sys, {module}; sys.exit(sorted({{'torch', 'transformers', 'sentence_transformers', 'datasets'}} & set(sys.modules)) or 0)"
+    code = (
+        f"import sys, {module}; sys.exit(sorted({{'torch', 'transformers', 'sentence_transformers', 'datasets'}} & set(sys.modules)) or 0)"
+    )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr
 
@@ -53,7 +57,12 @@ def test_every_library_that_is_imported_is_declared():
         requirement.split(">")[0].split("=")[0].split("<")[0].split("[")[0].strip().lower().replace("_", "-")
         for requirement in project["dependencies"] + project["optional-dependencies"]["train"] + project["optional-dependencies"]["export"]
     }
-    names = {"yaml": "pyyaml", "opensearchpy": "opensearch-py", "sentence_transformers": "sentence-transformers", "ir_measures": "ir-measures"}
+    names = {
+        "yaml": "pyyaml",
+        "opensearchpy": "opensearch-py",
+        "sentence_transformers": "sentence-transformers",
+        "ir_measures": "ir-measures",
+    }
     for source in SOURCES:
         for module, _ in imported_modules(source):
             top = module.split(".")[0]

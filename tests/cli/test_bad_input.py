@@ -29,7 +29,11 @@ COLLECTIONS = {
     "a list": ("corpus.jsonl", b"[1]\n", ["corpus.jsonl, line 1", "object"]),
     "invalid UTF-8": ("corpus.jsonl", lines(PASSAGE) + "글".encode("cp949") + b"\n", ["corpus.jsonl, line 2", "UTF-8", "iconv"]),
     "NUL byte": ("corpus.jsonl", lines(PASSAGE) + b'{"_id": "p2", "text": "a\0b"}\n', ["corpus.jsonl, line 2", "NUL"]),
-    "5 MB passage": ("corpus.jsonl", lines({"_id": "big", "text": "가" * 1_700_000}), ["corpus.jsonl, line 1", "'big'", "1,700,000", "1,000,000"]),
+    "5 MB passage": (
+        "corpus.jsonl",
+        lines({"_id": "big", "text": "가" * 1_700_000}),
+        ["corpus.jsonl, line 1", "'big'", "1,700,000", "1,000,000"],
+    ),
     "judgement of an unknown passage": ("qrels/train.tsv", b"query-id\tcorpus-id\tscore\nq1\tp9\t1\n", ["train.tsv, line 2", "'p9'"]),
     "judgement of an unknown query": ("qrels/train.tsv", b"query-id\tcorpus-id\tscore\nq9\tp1\t1\n", ["train.tsv, line 2", "'q9'"]),
     "spaces for tabs": ("qrels/train.tsv", b"q1 p1 1\n", ["train.tsv, line 1", "tab"]),

@@ -63,7 +63,9 @@ def test_evaluate_prints_the_promised_json_and_nothing_else(run, model_folder):
 
 def test_encode_writes_weights_by_id(run, model_folder, tmp_path):
     (tmp_path / "texts.jsonl").write_text('{"_id": "a", "text": "보증금 반환"}\n{"_id": "b", "text": ""}\n', encoding="utf-8")
-    answer = run("encode", "--model", model_folder, "--input", tmp_path / "texts.jsonl", "--output", tmp_path / "w.jsonl", "--type", "query")
+    answer = run(
+        "encode", "--model", model_folder, "--input", tmp_path / "texts.jsonl", "--output", tmp_path / "w.jsonl", "--type", "query"
+    )
     assert answer.exit_code == 0, answer.output
     first, second = [json.loads(line) for line in (tmp_path / "w.jsonl").read_text(encoding="utf-8").splitlines()]
     assert first["_id"] == "a"
@@ -130,7 +132,7 @@ def test_the_demo_without_a_jdk_does_all_but_the_node(tmp_path, monkeypatch):
     empty = tmp_path / "bin"
     empty.mkdir()
     code = (
-        "import opensearch.node.java as java\n"
+        "import opensearch_ko.node.java as java\n"
         "java.find_jdk.__defaults__ = ((),)\n"
         "import sparse_ko_cli.demo as demo\n"
         "from sparse_ko.settings import read_settings as read\n"

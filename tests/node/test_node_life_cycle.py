@@ -11,7 +11,7 @@ import psutil
 import pytest
 from typer.testing import CliRunner
 
-from opensearch.node import EmbeddedNode, NodeError, NodeSettings, find_running_node
+from opensearch_ko.node import EmbeddedNode, NodeError, NodeSettings, find_running_node
 from sparse_ko_cli.node import app
 
 pytestmark = pytest.mark.node

@@ -12,6 +12,7 @@ from retrieval_ko.errors import DataError
 from retrieval_ko.records import Passage, Query, SynonymPair
 
 ID = st.text("가나ab01-_:.", min_size=1, max_size=6)
+IDS = st.sets(ID, min_size=1, max_size=4)
 TEXT = st.text(st.characters(codec="utf-8", exclude_categories=["Cs"]), max_size=20)
 WORDS = TEXT.filter(str.strip)
 METADATA = st.dictionaries(st.text("가a", min_size=1, max_size=3), st.integers() | TEXT | st.booleans(), max_size=2)
@@ -19,8 +20,8 @@ METADATA = st.dictionaries(st.text("가a", min_size=1, max_size=3), st.integers(
 
 @st.composite
 def collections(draw):
-    passages = {key: Passage(id=key, title=draw(TEXT), text=draw(WORDS), metadata=draw(METADATA)) for key in draw(st.sets(ID, min_size=1, max_size=4))}
-    queries = {key: Query(id=key, text=draw(WORDS), metadata=draw(METADATA)) for key in draw(st.sets(ID, min_size=1, max_size=4))}
+    passages = {key: Passage(id=key, title=draw(TEXT), text=draw(WORDS), metadata=draw(METADATA)) for key in draw(IDS)}
+    queries = {key: Query(id=key, text=draw(WORDS), metadata=draw(METADATA)) for key in draw(IDS)}
     grades = st.dictionaries(st.sampled_from(sorted(passages)), st.integers(-1, 3), min_size=1)
     judgements = st.dictionaries(st.sampled_from(sorted(queries)), grades, min_size=1)
     splits = draw(st.dictionaries(st.sampled_from(["train", "dev", "test"]), judgements))

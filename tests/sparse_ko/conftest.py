@@ -4,7 +4,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from retrieval_ko.collection import Collection
+from retrieval_ko.collection import Collection, texts_of
 from retrieval_ko.records import Passage, Query, SynonymPair
 from retrieval_ko.runs import Run
 from sparse_ko.model import SparseEncoder
@@ -40,7 +40,8 @@ QUESTIONS = {  # two to a passage
     "p12": ("종합소득세 신고", "세무서 납부 기한"),
 }
 SYNONYMS = {"보증금": "deposit", "임대인": "landlord", "백업": "backup", "도서관": "library", "형태소": "morpheme"}
-SEED = 7
+SEED = 8
+"""In 32 dimensions words are alike by chance; with this seed so much that the untrained encoder confuses passages, so training has work."""
 
 
 def settings_of(form, **training):
@@ -58,7 +59,8 @@ def settings_of(form, **training):
 def collection():
     """Twelve passages, 24 queries: of each passage's two, one is for training and one for dev (odd) or test (even passages)."""
     passages = {key: Passage(id=key, title=title, text=text) for key, (title, text) in PASSAGES.items()}
-    queries = {f"q{key}{letter}": Query(id=f"q{key}{letter}", text=text) for key, texts in QUESTIONS.items() for letter, text in zip("ab", texts)}
+    asked = {f"q{key}{letter}": text for key, texts in QUESTIONS.items() for letter, text in zip("ab", texts, strict=True)}
+    queries = {key: Query(id=key, text=text) for key, text in asked.items()}
     judgements = {"train": {f"q{key}a": {key: 1} for key in PASSAGES}, "dev": {}, "test": {}}
     for place, key in enumerate(PASSAGES):
         judgements["test" if place % 2 else "dev"][f"q{key}b"] = {key: 1}
@@ -92,10 +94,10 @@ def encoder(request, untrained):
 @pytest.fixture(scope="session")
 def texts(collection):
     """The passages' texts, of different lengths, and a few that break encoders: empty, one character, emoji, over the limit."""
-    return [passage.passage_text for passage in collection.passages.values()] + ["", "가", "🍲 떡볶이!", "보증금을 돌려받지 못한 임차인 " * 40]
+    return [*texts_of(collection.passages.values()), "", "가", "🍲 떡볶이!", "보증금을 돌려받지 못한 임차인 " * 40]
 
 
-class Stopped(Exception):
+class StoppedError(Exception):
     """What a person's Ctrl-C or a power cut is to a run."""
 
 
@@ -113,9 +115,9 @@ def runs(collection, tmp_path_factory):
 
     def stop_in_the_second_epoch(done, of, _):
         if done == of // 2 + 1:
-            raise Stopped("stopped")
+            raise StoppedError("stopped")
 
-    with pytest.raises(Stopped):
+    with pytest.raises(StoppedError):
         train(settings, collection, folder / "stopped", data_hash="ab" * 32, on_progress=stop_in_the_second_epoch)
     stopped_metadata = Run(folder / "stopped").metadata()
     resumed = train(settings, collection, folder / "stopped", data_hash="ab" * 32, resume=True)

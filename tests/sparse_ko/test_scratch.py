@@ -11,24 +11,35 @@ from sparse_ko.scratch import SILENT_BIAS, inverse_document_frequency
 from sparse_ko.training import build_encoder
 
 
-@pytest.fixture(scope="module")
-def kin(untrained, collection):
-    """stem → the stems that the kinship draws it to."""
-    tokenizer = untrained["static"].tokenizer
-    stems = list(dict.fromkeys(token.removeprefix("##") for token in tokenizer.convert_ids_to_tokens(list(range(len(tokenizer))))))
-    ties = synonym_kinship(stems, collection.synonyms, lambda term: [piece.removeprefix("##") for piece in tokenizer.tokenize(term)])
-    ties = (ties + morpheme_kinship(stems)).tocsr()
-    return {stem: {stems[other] for other in ties.getrow(place).indices} for place, stem in enumerate(stems)}
+def stems_of(tokens):
+    return {token.removeprefix("##") for token in tokens}
 
 
-def test_the_heaviest_tokens_of_a_text_are_its_own_and_their_kin(encoder, collection, kin):
+@pytest.mark.parametrize("form", ["static", "transformer"])
+def test_without_any_kinship_the_heaviest_tokens_of_a_text_are_its_own(collection, lexical_settings, form):
+    settings = lexical_settings(form)
+    settings = settings.model_copy(update={"model": settings.model.model_copy(update={"synonym_pull": 0.0, "neighbour_pull": 0.0})})
+    encoder = build_encoder(settings, collection)
     for passage in collection.passages.values():
-        text = passage.passage_text
-        own = {token.removeprefix("##") for token in encoder.tokenizer.tokenize(text)}
+        own = stems_of(encoder.tokenizer.tokenize(passage.passage_text))
+        [heaviest] = encoder.to_tokens(encoder.encode_document([passage.passage_text]), top=len(own))
+        assert stems_of(heaviest) <= own, passage.id
+
+
+def test_the_heaviest_tokens_of_a_text_are_its_own_and_their_kin(encoder, collection):
+    pieces = encoder.tokenizer.convert_ids_to_tokens(list(range(len(encoder.tokenizer))))
+    stems = list(dict.fromkeys(piece.removeprefix("##") for piece in pieces))
+    of_synonyms = synonym_kinship(stems, collection.synonyms, lambda term: list(stems_of(encoder.tokenizer.tokenize(term))))
+    ties = (of_synonyms + morpheme_kinship(stems)).tocsr()
+    kin = {stem: {stems[other] for other in ties.getrow(place).indices} for place, stem in enumerate(stems)}
+    for passage in collection.passages.values():
+        own = stems_of(encoder.tokenizer.tokenize(passage.passage_text))
         near = own.union(*(kin[stem] for stem in own))
-        [heaviest] = encoder.to_tokens(encoder.encode_document([text]), top=len(own))
-        assert {token.removeprefix("##") for token in heaviest} <= near, text
-        assert len({token.removeprefix("##") for token in heaviest} & own) > len(heaviest) / 2, text
+        # two words drawn to the same third one come near each other: 박물관 - 도서관 - library
+        near = near.union(*(kin[stem] for stem in near))
+        [heaviest] = encoder.to_tokens(encoder.encode_document([passage.passage_text]), top=len(own))
+        assert stems_of(heaviest) <= near, passage.id
+        assert len(stems_of(heaviest) & own) > len(heaviest) / 2, passage.id
 
 
 def test_every_word_of_a_text_activates_itself(encoder, collection):

@@ -38,10 +38,15 @@ def test_an_unknown_key_or_a_wrong_value_is_named_with_its_file(config, text, ke
     assert caught.value.problem.startswith(f"{source}: {key}: ")
 
 
-@pytest.mark.parametrize("change", ["training.epochs=0", "training.epochs=viele", "trainig.epochs=3"])
-def test_a_wrong_change_is_named_with_its_key(config, change):
-    with pytest.raises(UsageError, match=change.split("=")[0].split(".")[0]):
-        read_settings(config("name: a\n"), [change])
+@pytest.mark.parametrize(
+    ("change", "key"),
+    [("training.epochs=0", "training.epochs"), ("training.epochs=viele", "training.epochs"), ("trainig.epochs=3", "trainig")],
+)
+def test_a_wrong_change_is_named_with_its_file_and_key(config, change, key):
+    source = config("name: a\n")
+    with pytest.raises(UsageError) as caught:
+        read_settings(source, [change])
+    assert caught.value.problem.startswith(f"{source}: {key}: ")
 
 
 @pytest.mark.parametrize("change", ["training.epochs", "=3", "training.epochs=[", "name.first=a"])

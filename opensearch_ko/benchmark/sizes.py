@@ -1,0 +1,49 @@
+"""What a field costs on disk. OpenSearch reports only whole indexes, so each field is written into one of its own for a moment."""
+
+from __future__ import annotations
+
+import secrets
+from typing import Any
+
+from opensearch_ko.cluster import Cluster
+
+FIELDS = {"bm25": "morphemes", "sparse": "sparse"}
+"""Search mode → the field that serves it."""
+PATIENCE_SECONDS = 600.0
+
+
+def bytes_per_document(cluster: Cluster, index: str, mode: str) -> float:
+    """Return the bytes a document that the field of `mode` takes in one merged segment, `_source` left out.
+
+    The temporary index is deleted again, also after an error.
+    """
+    field = FIELDS[mode]
+    [mapping] = cluster.request("GET", f"/{index}/_mapping").values()
+    fields: dict[str, Any] = mapping["mappings"]["properties"]
+    probe = f"{index}-size-{mode}-{secrets.token_hex(4)}"
+    settings: dict[str, Any] = {"number_of_shards": 1, "number_of_replicas": 0}
+    [own] = cluster.request("GET", f"/{index}/_settings").values()
+    if "analysis" in own["settings"]["index"]:
+        settings["analysis"] = own["settings"]["index"]["analysis"]
+    body = {"settings": settings, "mappings": {"dynamic": False, "_source": {"enabled": False}, "properties": {field: fields[field]}}}
+    try:
+        cluster.request("PUT", f"/{probe}", body)
+        cluster.request(
+            "POST",
+            "/_reindex",
+            {"source": {"index": index, "_source": [field]}, "dest": {"index": probe}},
+            params={"refresh": "true"},
+            timeout_seconds=PATIENCE_SECONDS,
+        )
+        merge(cluster, probe)
+        stats = cluster.request("GET", f"/{probe}/_stats/store,docs")["_all"]["primaries"]
+        return float(stats["store"]["size_in_bytes"]) / max(int(stats["docs"]["count"]), 1)
+    finally:
+        if cluster.find(f"/{probe}") is not None:
+            cluster.request("DELETE", f"/{probe}")
+
+
+def merge(cluster: Cluster, index: str) -> None:
+    """Merge an index into one segment and write it out, so that two measurements meet the same state."""
+    cluster.request("POST", f"/{index}/_forcemerge", params={"max_num_segments": "1", "flush": "true"}, timeout_seconds=PATIENCE_SECONDS)
+    cluster.request("POST", f"/{index}/_refresh", timeout_seconds=PATIENCE_SECONDS)
