@@ -18,7 +18,7 @@ from sentence_transformers.sparse_encoder.modules import SpladePooling
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import BertConfig, BertForMaskedLM, PreTrainedTokenizerFast
 
-from opensearch_ko.export import ModelArchive, export_model
+from opensearch_ko.export import ModelArchive, export_model, writer
 from opensearch_ko.export.graph import SparseGraph, load_traced, trace
 from opensearch_ko.export.parity import PARITY_TEXTS, TOLERANCE, check_parity
 from opensearch_ko.export.tokenizer import server_tokenizer
@@ -205,7 +205,7 @@ def test_a_graph_that_differs_in_one_number_is_refused(folders, form):
 
 
 def test_a_refused_export_writes_nothing(folders, tmp_path, monkeypatch):
-    monkeypatch.setattr(opensearch_ko.export.writer, "trace", lambda graph: trace(SparseGraph(tampered(folders / "static"))))
+    monkeypatch.setattr(writer, "trace", lambda graph: trace(SparseGraph(tampered(folders / "static"))))
     with pytest.raises(ModelError, match="Nothing was written"):
         export_model(folders / "static", tmp_path / "out")
     assert not list(tmp_path.rglob("*.zip"))
