@@ -9,6 +9,7 @@ synonyms.jsonl          optional: {"ko", "en", "source", "domain"?} a line
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,6 +26,8 @@ PASSAGE_LIMIT_CHARACTERS = 1_000_000
 
 Judgements = dict[str, dict[str, int]]
 """query id → passage id → grade; 0 is judged and not relevant."""
+
+_LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 
 RecordType = TypeVar("RecordType", Passage, Query)
 
@@ -55,18 +58,16 @@ class Collection:
             )
         passages = _read_records(folder / "corpus.jsonl", Passage)
         queries = _read_records(folder / "queries.jsonl", Query) if (folder / "queries.jsonl").exists() else {}
-        card = read_json(folder / "collection.json") if (folder / "collection.json").exists() else {}
-        if not isinstance(card, dict):
-            raise DataError(f"{folder / 'collection.json'}: expected a JSON object, found {type(card).__name__}.")
+        card = _read_card(folder / "collection.json") if (folder / "collection.json").exists() else _Card()
         splits = sorted((folder / "qrels").glob("*.tsv"))
         return cls(
-            name=str(card.get("name", folder.name)),
+            name=folder.name if card.name is None else card.name,
             passages=passages,
             queries=queries,
             judgements={split.stem: _read_judgements(split, queries, passages) for split in splits},
             synonyms=read_synonyms(folder / "synonyms.jsonl") if (folder / "synonyms.jsonl").exists() else [],
-            licence=str(card.get("licence", "")),
-            sources=[str(source) for source in card.get("sources", [])],
+            licence=card.licence,
+            sources=card.sources,
         )
 
     def write(self, folder: Path) -> None:
@@ -75,7 +76,8 @@ class Collection:
             card = {"name": self.name, "language": "ko", "licence": self.licence, "sources": self.sources}
             write_json(target / "collection.json", card)
             write_jsonl(target / "corpus.jsonl", (_row(passage) for passage in self.passages.values()))
-            write_jsonl(target / "queries.jsonl", (_row(query) for query in self.queries.values()))
+            if self.queries:
+                write_jsonl(target / "queries.jsonl", (_row(query) for query in self.queries.values()))
             for split, judgements in self.judgements.items():
                 rows = (f"{query}\t{passage}\t{grade}\n" for query, grades in judgements.items() for passage, grade in grades.items())
                 write_text(target / "qrels" / f"{split}.tsv", "query-id\tcorpus-id\tscore\n" + "".join(rows))
@@ -93,6 +95,21 @@ class Collection:
             raise DataError(f"The collection {self.name} has no judgements for the split '{split}'; it has: {known}.")
         found = {query: [p for p, grade in grades.items() if grade > 0] for query, grades in self.judgements[split].items()}
         return {query: passages for query, passages in found.items() if passages}
+
+
+class _Card(BaseModel):
+    """What collection.json may say; other keys are passed over."""
+
+    name: str | None = None
+    licence: str = ""
+    sources: list[str] = []
+
+
+def _read_card(source: Path) -> _Card:
+    try:
+        return _Card.model_validate(read_json(source))
+    except ValidationError as failure:
+        raise DataError(f"{source}: {first_complaint(failure)}.") from failure
 
 
 def _row(record: BaseModel) -> dict[str, Any]:
@@ -113,8 +130,9 @@ def _read_records(source: Path, record_type: type[RecordType]) -> dict[str, Reco
     for number, row in read_jsonl(source):
         if "_id" not in row and "id" not in row:
             raise DataError(f"{source}, line {number}: has no _id.", 'Every line needs one: {"_id": "…", "text": "…"}')
-        if isinstance(row.get("_id"), int):
-            row["_id"] = str(row["_id"])
+        for key in ("_id", "id"):
+            if isinstance(row.get(key), int) and not isinstance(row[key], bool):
+                row[key] = str(row[key])
         try:
             record = record_type.model_validate(row)
         except ValidationError as failure:
@@ -123,6 +141,10 @@ def _read_records(source: Path, record_type: type[RecordType]) -> dict[str, Reco
             raise DataError(f"{source}, line {number}: the _id {record.id!r} was used before, in line {lines[record.id]}.")
         if not record.text.strip():
             raise DataError(f"{source}, line {number}: the text of {record.id!r} is empty.")
+        if _LONE_SURROGATE.search(f"{row.get('title', '')}{row.get('text', '')}"):
+            raise DataError(
+                f"{source}, line {number}: the text of {record.id!r} holds half a character (a lone surrogate, \\ud800 to \\udfff)."
+            )
         if len(record.text) > PASSAGE_LIMIT_CHARACTERS:
             raise DataError(
                 f"{source}, line {number}: the text of {record.id!r} has {len(record.text):,} characters; "
@@ -149,9 +171,13 @@ def _read_judgements(source: Path, queries: dict[str, Query], passages: dict[str
             raise DataError(f"{source}, line {number}: judges the query {query!r}, which queries.jsonl does not hold.")
         if passage not in passages:
             raise DataError(f"{source}, line {number}: judges the passage {passage!r}, which corpus.jsonl does not hold.")
-        if not grade.strip().lstrip("-").isdigit():
+        if not re.fullmatch(r"-?[0-9]{1,9}", grade.strip()):
             raise DataError(f"{source}, line {number}: the score {grade!r} is not a whole number.")
-        judgements.setdefault(query, {})[passage] = int(grade)
+        known = judgements.setdefault(query, {})
+        if known.setdefault(passage, int(grade)) != int(grade):
+            raise DataError(
+                f"{source}, line {number}: judges {passage!r} for {query!r} as {grade.strip()}, an earlier line as {known[passage]}."
+            )
     if not judgements:
         raise DataError(f"{source} holds no judgement.")
     return judgements

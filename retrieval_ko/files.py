@@ -85,8 +85,12 @@ def new_folder(target: Path) -> Iterator[Path]:
         if target.exists():
             old = _unfinished_name(target)
             target.replace(old)
-            temporary.replace(target)
-            shutil.rmtree(old)
+            try:
+                temporary.replace(target)
+            except BaseException:
+                old.replace(target)
+                raise
+            shutil.rmtree(old, ignore_errors=True)
         else:
             temporary.replace(target)
     except Exception as failure:
@@ -163,6 +167,8 @@ def read_jsonl(source: Path) -> Iterator[tuple[int, dict[str, Any]]]:
             row = json.loads(line)
         except json.JSONDecodeError as failure:
             raise DataError(f"{source}, line {number}, column {failure.colno}: not JSON ({failure.msg}).") from failure
+        except (ValueError, RecursionError) as failure:  # a number of thousands of digits, brackets of thousands of levels
+            raise DataError(f"{source}, line {number}: not JSON that can be read ({failure}).") from failure
         if not isinstance(row, dict):
             raise DataError(f"{source}, line {number}: expected a JSON object, found {type(row).__name__}.")
         yield number, row
@@ -179,6 +185,8 @@ def read_json(source: Path) -> Any:  # noqa: ANN401  any JSON value
         return json.loads(text)
     except json.JSONDecodeError as failure:
         raise DataError(f"{source}, line {failure.lineno}, column {failure.colno}: not JSON ({failure.msg}).") from failure
+    except (ValueError, RecursionError) as failure:
+        raise DataError(f"{source}: not JSON that can be read ({failure}).") from failure
 
 
 def sha256(source: Path) -> str:

@@ -93,7 +93,7 @@ def similar_morphemes(form: str, size: int) -> list[tuple[str, float]]:
 def surface_chunks(text: str) -> list[list[str]]:
     """Cut each white-space word of a text into the stretches of its surface that Kiwi's morphemes cover.
 
-    "보증금을 못했다" → [["보증금", "을"], ["못", "했다"]]: a contraction (했 = 하 + 었) is never cut inside a character, so the chunks
+    "보증금을 못했다" → [["보증금", "을"], ["못", "했", "다"]]: a contraction (했 = 하 + 었) is never cut inside a character, so the chunks
     of a word joined are the word. A vocabulary learnt from them keeps stems whole and particles apart.
     """
     starts: set[int] = set()

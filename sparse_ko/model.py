@@ -81,7 +81,8 @@ class SparseEncoder:
             device: "cpu", "cuda", …; None chooses what is there.
 
         Raises:
-            ModelError: the folder or one of its parts is missing or damaged.
+            ModelError: the folder or one of its parts is missing, or its weights are damaged.
+            DataError: one of its JSON files is damaged; names file and line.
         """
         folder = Path(folder)
         _check_folder(folder)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from retrieval_ko.collection import first_complaint
 from retrieval_ko.errors import UsageError
@@ -39,6 +39,12 @@ class ModelSettings(_Settings):
     """How far a word is drawn to its six nearest neighbours together, by Kiwi's morpheme embeddings; 0 leaves them out."""
     max_tokens: int = Field(default=256, ge=16, le=512)
     """Where a text is cut, [CLS] and [SEP] included. The ML Commons tokenizer never passes more than 512."""
+
+    @model_validator(mode="after")
+    def _heads_share_the_dimensions(self) -> Self:
+        if self.form == "transformer" and self.dimensions % self.heads:
+            raise ValueError(f"{self.dimensions} dimensions cannot be shared among {self.heads} heads")
+        return self
 
 
 class TrainingSettings(_Settings):
@@ -101,4 +107,7 @@ def _apply(values: dict[str, Any], change: str) -> None:
         values = values.setdefault(parent, {})
         if not isinstance(values, dict):
             raise UsageError(f"--set {change}: {parent} holds a value, not keys.")
-    values[last] = yaml.safe_load(value)
+    try:
+        values[last] = yaml.safe_load(value)
+    except yaml.YAMLError as failure:
+        raise UsageError(f"--set {change}: the value is not YAML: {' '.join(str(failure).split())}.") from failure

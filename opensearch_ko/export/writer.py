@@ -1,4 +1,7 @@
-"""Writes the zip: graph, tokenizer, card; the same model folder gives the same bytes."""
+"""Writes the zip: graph, tokenizer, card. Every fresh process makes the same bytes of the same folder.
+
+Within one process TorchScript numbers the classes of a second trace on, so its bytes differ; what the graph computes does not.
+"""
 
 from __future__ import annotations
 
@@ -30,6 +33,8 @@ def write_archive(model_folder: Path, out: Path, *, model_format: str, name: str
     if model_format != "torchscript":
         raise UsageError(f"The format {model_format!r} is unknown.", "Use: --format torchscript")
     name = name or default_name(model_folder)
+    if not re.fullmatch(r"[a-z0-9][a-z0-9-]*", name):
+        raise UsageError(f"{name!r} cannot be a model's name.", "Use lower-case letters, digits and hyphens: --name my-model")
     on_step("reading the model")
     encoder = SparseEncoder.load(model_folder, device="cpu")
     tokenizer_json, max_tokens = server_tokenizer(encoder)
