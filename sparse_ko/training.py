@@ -230,6 +230,7 @@ def _fit(
         document_regularizer_weight=training.flops_document,
         query_regularizer_weight=training.flops_query,
     )
+    encoder.stock.model_card_data.generate_widget_examples = False  # they would copy training texts into the model's folder
     evaluator = _DevEvaluator(collection)
     before = evaluator(encoder.stock)
     run.record(step=0, **before)

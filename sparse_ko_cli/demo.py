@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -19,7 +18,7 @@ from retrieval_ko.records import Hit
 from retrieval_ko.runs import Run
 from retrieval_ko.terminal import exit_on_error, notes, out, print_json, progress_bar
 from sparse_ko.settings import read_settings
-from sparse_ko_cli.demo_report import write_report
+from sparse_ko_cli.demo_report import Example, write_report
 from sparse_ko_cli.encoder import comparison_table
 from sparse_ko_cli.requirement import need_torch
 from sparse_ko_cli.train import find_config, run_training
@@ -31,16 +30,6 @@ if TYPE_CHECKING:
 INDEX = "demo"
 EXAMPLES = ("월세 두 달 밀리면 집주인이 나가라고 할 수 있나요", "failover 안 될 때", "해열제 먹어도 열나는 아기")
 """An everyday word for an official one, English for Korean, and a word that stands in the passage itself."""
-
-
-@dataclass(frozen=True)
-class Example:
-    """An example query and what was found for it."""
-
-    query: str
-    hits: list[Hit]
-    literal: list[frozenset[str]]
-    """For each hit the tokens that stand in both texts; a match outside of them is the encoder's doing."""
 
 
 def demo(

@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from retrieval_ko.collection import Collection
-from retrieval_ko.evaluation.plots import curves, distributions, grouped_bars
 from retrieval_ko.evaluation.report import Report
+from retrieval_ko.records import Hit
 from retrieval_ko.runs import Run
-
-if TYPE_CHECKING:
-    from sparse_ko_cli.demo import Example
 
 SHOWN_TERMS = 12
 SHOWN_CHARACTERS = 140
+
+
+@dataclass(frozen=True)
+class Example:
+    """An example query and what was found for it."""
+
+    query: str
+    hits: list[Hit]
+    literal: list[frozenset[str]]
+    """For each hit the tokens that stand in both texts; a match outside of them is the encoder's doing."""
 
 
 def write_report(
@@ -61,6 +69,8 @@ def _quality(report: Report, evaluation: dict[str, Any]) -> None:
         for row in systems
     ]
     report.table(["system", "nDCG@10", "MRR@10", "Recall@100", "dimensions a passage", "p against BM25"], rows, best)
+    from retrieval_ko.evaluation.plots import grouped_bars  # matplotlib takes half a second to load
+
     by_kind = evaluation["ndcg@10_by_kind"]
     kinds = list(next(iter(by_kind.values())))
     series = {system: [values[kind] for kind in kinds] for system, values in by_kind.items()}
@@ -84,6 +94,8 @@ def _node(report: Report, benchmark: dict[str, Any], times: dict[str, list[float
         for row in benchmark["modes"]
     ]
     report.table(["mode", "nDCG@10", "MRR@10", "Recall@100", "p50 ms", "p90 ms", "encode ms", "bytes a passage"], rows)
+    from retrieval_ko.evaluation.plots import distributions
+
     report.figure(distributions(times, "service time, milliseconds"), "Service time of a query; whiskers: 1st and 99th percentile.")
     report.paragraph(", ".join(f"{name}: {value}" for name, value in benchmark["conditions"].items()), note=True)
 
@@ -108,6 +120,8 @@ def _training(report: Report, run: Run) -> None:
     def line(name: str) -> tuple[list[float], list[float]]:
         points = [(event["step"], event[name]) for event in events if name in event]
         return [step for step, _ in points], [value for _, value in points]
+
+    from retrieval_ko.evaluation.plots import curves
 
     panels = {
         "loss": {"total": line("loss"), "ranking": line("base_loss")},

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import numpy as np
-from scipy.stats import permutation_test
 
 
 def _mean_difference(differences: np.ndarray, axis: int = -1) -> np.ndarray:
@@ -20,6 +19,8 @@ def paired_p_value(first: Mapping[str, float], second: Mapping[str, float], seed
     Raises:
         ValueError: the two systems were not measured on the same queries.
     """
+    from scipy.stats import permutation_test  # a second of importing that most commands do not need
+
     if first.keys() != second.keys():
         raise ValueError("a paired test needs both systems measured on the same queries")
     differences = np.array([first[query] - second[query] for query in sorted(first)])

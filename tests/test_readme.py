@@ -1,0 +1,55 @@
+"""What README.md tells a reader to type."""
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+import typer
+
+from sparse_ko_cli.sparse import app
+
+ROOT = Path(__file__).resolve().parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+COMMANDS = [line.split("  #")[0].strip().removeprefix("$ ") for line in README.splitlines() if re.match(r"\s+(\$ )?sparse-ko ", line)]
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_of_the_readme_parses(command):
+    group = typer.main.get_command(app)
+    words = shlex.split(command)[1:]
+    context = typer.Context(group)
+    while hasattr(group, "commands"):
+        group = group.get_command(context, words.pop(0))
+        assert group is not None, command
+    group.make_context(command, words)
+
+
+def test_the_readme_shows_commands():
+    assert len(COMMANDS) >= 10
+
+
+@pytest.mark.parametrize("target", ["demo", "test", "setup", "lint", "bench"])
+def test_every_make_target_is_there(target):
+    assert re.search(rf"^{target}:", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
+
+
+def test_the_python_example_runs(tmp_path, monkeypatch, capsys):
+    from retrieval_ko.collection import Collection, sample_folder
+    from sparse_ko.settings import TrainSettings
+    from sparse_ko.training import build_encoder
+
+    settings = TrainSettings.model_validate({"name": "readme", "model": {"dimensions": 64, "neighbour_pull": 0}})
+    build_encoder(settings, Collection.read(sample_folder())).save(tmp_path / "runs" / "first" / "model")
+    monkeypatch.chdir(tmp_path)
+    [code] = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    exec(compile(code, "README.md", "exec"), {})
+    printed = capsys.readouterr().out
+    assert "보증금" in printed
+    assert "TokenMatch" in printed
+
+
+def test_every_link_of_the_documents_leads_somewhere():
+    for document in [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")]:
+        for target in re.findall(r"\]\((?!http)([^)#]+)", document.read_text(encoding="utf-8")):
+            assert (document.parent / target).exists(), f"{document.name} links to {target}"
