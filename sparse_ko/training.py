@@ -230,7 +230,7 @@ def _fit(
         document_regularizer_weight=training.flops_document,
         query_regularizer_weight=training.flops_query,
     )
-    encoder.stock.model_card_data.generate_widget_examples = False  # they would copy training texts into the model's folder
+    encoder.stock.model_card_data.widget = [{}]  # an empty list makes the trainer choose training texts to show, with a bar of its own
     evaluator = _DevEvaluator(collection)
     before = evaluator(encoder.stock)
     run.record(step=0, **before)

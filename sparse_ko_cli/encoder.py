@@ -33,13 +33,13 @@ def comparison_table(report: dict[str, Any]) -> Table:
     """Return the comparison as a table for people."""
     asked = f"{report['collection']}, {report['split']}: {report['queries']} queries, {report['passages']} passages"
     table = Table(caption=f"{asked}; p: nDCG@10 against BM25, p syn: against BM25 with the synonym pairs", box=None)
-    for column in ("system", "nDCG@10", "MRR@10", "R@100", "doc dims", "query dims", "p", "p syn"):
+    for column in ("system", "nDCG@10", "MRR@10", "R@100", "d dims", "q dims", "p", "p syn"):
         table.add_column(column, justify="left" if column == "system" else "right", no_wrap=True)
     for row in report["systems"]:
         quality = [f"{row[name]:.3f}" for name in ("ndcg@10", "mrr@10", "recall@100")]
         sparsity = [f"{row[name]:.0f}" if name in row else "" for name in ("doc_dims", "query_dims")]
         table.add_row(
-            row["system"], *quality, *sparsity, *(f"{row[name]:.4f}" if name in row else "" for name in ("p_value", "p_value_synonyms"))
+            row["system"], *quality, *sparsity, *(f"{row[name]:.3f}" if name in row else "" for name in ("p_value", "p_value_synonyms"))
         )
     return table
 
