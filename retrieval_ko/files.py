@@ -42,6 +42,12 @@ def _is_write_failure(failure: BaseException) -> OSError | None:
     return None
 
 
+def explained(target: Path, failure: BaseException) -> RetrievalError | None:
+    """Return what a person should read where `failure` is that `target` could not be written, None where it is something else."""
+    cause = _is_write_failure(failure)
+    return None if cause is None else _explain_write_failure(target, cause)
+
+
 @contextmanager
 def new_file(target: Path) -> Iterator[Path]:
     """Yield a temporary path beside `target`; rename it over `target` when the block ends without an error.
@@ -59,10 +65,9 @@ def new_file(target: Path) -> Iterator[Path]:
         temporary.replace(target)
     except Exception as failure:
         temporary.unlink(missing_ok=True)
-        cause = _is_write_failure(failure)
-        if cause is None:
-            raise
-        raise _explain_write_failure(target, cause) from failure
+        if problem := explained(target, failure):
+            raise problem from failure
+        raise
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
@@ -95,10 +100,9 @@ def new_folder(target: Path) -> Iterator[Path]:
             temporary.replace(target)
     except Exception as failure:
         shutil.rmtree(temporary, ignore_errors=True)
-        cause = _is_write_failure(failure)
-        if cause is None:
-            raise
-        raise _explain_write_failure(target, cause) from failure
+        if problem := explained(target, failure):
+            raise problem from failure
+        raise
     except BaseException:
         shutil.rmtree(temporary, ignore_errors=True)
         raise

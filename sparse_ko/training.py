@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+import shutil
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,8 +22,9 @@ from transformers import TrainerCallback
 from transformers.trainer_callback import PrinterCallback
 
 from retrieval_ko.collection import Collection
-from retrieval_ko.errors import DataError, ModelError
+from retrieval_ko.errors import DataError, ModelError, RetrievalError
 from retrieval_ko.evaluation.metrics import score
+from retrieval_ko.files import explained
 from retrieval_ko.runs import Run
 from sparse_ko.model import SparseEncoder, quiet_libraries
 from sparse_ko.retrieval import SparseIndex, active_dimensions
@@ -175,16 +178,28 @@ def train(
     for split in ("train", "dev"):
         collection.relevant(split)
     run = Run.begin(out, settings.model_dump(mode="json"), seed=settings.training.seed, data={collection.name: data_hash}, resume=resume)
+    _drop_unfinished_checkpoints(run.folder)
     try:
         with quiet_libraries():
             encoder = build_encoder(settings, collection)
             best = _fit(settings, collection, encoder, run, resume=resume, on_progress=on_progress)
             encoder.save(run.folder / "model")
     except BaseException as failure:
-        run.end("failed", error=str(failure) or type(failure).__name__)
+        _drop_unfinished_checkpoints(run.folder)
+        with suppress(RetrievalError):  # on a full disk even this may not be written; the failure itself is what counts
+            run.end("failed", error=str(failure) or type(failure).__name__)
+        if problem := explained(run.folder, failure):
+            raise problem from failure
         raise
     run.end("finished", **{DEV_METRIC: best})
     return TrainedModel(run=run, model_folder=run.folder / "model", dev_ndcg=best)
+
+
+def _drop_unfinished_checkpoints(folder: Path) -> None:
+    """Delete checkpoints whose last file, the trainer's state, is missing: a killed or full machine left them."""
+    for checkpoint in folder.glob("checkpoint-*"):
+        if not (checkpoint / "trainer_state.json").is_file():
+            shutil.rmtree(checkpoint, ignore_errors=True)
 
 
 def _fit(

@@ -1,13 +1,17 @@
 """One seed, one model: also in a second run, and in one that was stopped and resumed."""
 
+import errno
+
 import numpy as np
 import pytest
 import torch
 import yaml
 from safetensors.torch import load_file
+from transformers import Trainer
 
 from retrieval_ko.collection import Collection
-from retrieval_ko.errors import DataError, UsageError
+from retrieval_ko.errors import DataError, RetrievalError, UsageError
+from retrieval_ko.runs import Run
 from sparse_ko.training import build_encoder, train, training_pairs
 
 
@@ -127,3 +131,15 @@ def test_pairs_are_questions_with_their_passages_and_english_terms_with_korean_o
     assert pairs["pairs"][3] == {"anchor": "도서관에서 책을 몇 권 빌리나요", "positive": collection.passages["p04"].passage_text}
     assert pairs["synonyms"][0] == {"anchor": "deposit", "positive": "보증금"}
     assert training_pairs(collection, synonyms=False).keys() == {"pairs"}
+
+
+def test_a_disk_that_fills_during_a_checkpoint_leaves_none_behind(collection, lexical_settings, tmp_path, monkeypatch):
+    def full(self, folder):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Trainer, "_save_optimizer_and_scheduler", full)
+    with pytest.raises(RetrievalError, match="disk is full") as caught:
+        train(lexical_settings("static"), collection, tmp_path / "run", data_hash="0")
+    assert str(tmp_path / "run") in caught.value.problem
+    assert list((tmp_path / "run").glob("checkpoint-*")) == []
+    assert Run(tmp_path / "run").metadata()["state"] == "failed"
