@@ -1,4 +1,4 @@
-"""`sparse-ko data check` and `data stats`."""
+"""`sparse-ko data`: collections made, checked and counted."""
 
 from __future__ import annotations
 
@@ -12,8 +12,10 @@ from rich.table import Table
 
 from retrieval_ko.collection import Collection
 from retrieval_ko.terminal import exit_on_error, out, print_json
+from sparse_ko_cli.legal import legal
 
-app = typer.Typer(help="Look at collections.", no_args_is_help=True)
+app = typer.Typer(help="Make collections, and look at them.", no_args_is_help=True)
+app.command()(legal)
 
 CollectionArgument = Annotated[Path, typer.Argument(help="A collection folder (BEIR).", metavar="DIR")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]

@@ -27,7 +27,7 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print the result as JS
 
 
 def legal(
-    source: Annotated[Path, typer.Argument(help="A folder with law.go.kr JSON or legalize-kr Markdown.", metavar="DIR")],
+    source: Annotated[Path, typer.Option(help="A folder with law.go.kr JSON or legalize-kr Markdown.", metavar="DIR")],
     out_folder: Annotated[Path, typer.Option("--out", help="The collection folder to write.", metavar="DIR")],
     unit: UnitOption = Unit.ARTICLE,
     glob: Annotated[str, typer.Option(help="Which files below the folder (.json and .md).")] = DEFAULT_GLOB,
@@ -38,7 +38,7 @@ def legal(
 
     Files that are wrong are reported and the rest goes on; the exit code is then 1.
 
-    Example: sparse-ko data legal kr --out statutes
+    Example: sparse-ko data legal --source kr --out statutes
     """
     with exit_on_error():
         check_output_folder(out_folder)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 
+from retrieval_ko.legal.numbering import CIRCLED_CLASS
 from retrieval_ko.text import normalize
 
 _DATE = r"\d{4}\s*[.ㆍ·]\s*\d{1,2}\s*[.ㆍ·]"
@@ -13,7 +14,7 @@ _ANGLED = re.compile(r"[<＜〈]([^<>＜＞〈〉\[\]]*)[>＞〉]")
 _ANGLED_REMARK = re.compile(rf"{_DATE}|개\s*정|신\s*설|(?:에서|로)\s*이동|^\s*(?:단서|후단|본문)?\s*생략|^\s*시행일|^\s*/?img\b")
 _DELETED_REMARK = re.compile(r"^\s*삭\s*제")
 
-_MIXED = re.compile(rf"[<＜\[]\s*(?:[가-힣 ]{{0,12}}(?:개정|신설|삭제)\s*)?{_DATE}[^<>＜＞\[\]]*[>＞\]]")
+_MIXED = re.compile(rf"[<＜\[]\s*(?:[가-힣 ]{{0,12}}(?:개정|신설|삭제)\s*)?{_DATE}[^<>＜＞\[\]]*(?:[>＞]|\]\]?)")
 """A remark whose brackets do not match: `<개정 2025. 1. 21.]`."""
 
 _SQUARED = re.compile(r"\[([^\[\]]*)\](\]?)")
@@ -33,7 +34,7 @@ _SQUARED_REMARK = re.compile(
     re.VERBOSE,
 )
 _EFFECTIVE_FROM = re.compile(
-    r"\[\s*시행일[^\]]*\](?:\s*(?:제?\d+[조항호](?:의\d+)?|[가-하]목|[ㆍ,]|및|의|개정규정|부터|까지|[\d가-하.:]))*\s*$"
+    rf"\[\s*시행일[^\]]*\](?:\s*(?:제?\d+[조항호](?:의\d+)?|[가-하]목|[ㆍ,]|및|의|개정규정|부터|까지|[\d가-하.:]))*\s*(?=$|{CIRCLED_CLASS})"
 )
 """`[시행일: 2016. 3. 12.] 제36조`: the provisions that it speaks of follow the bracket."""
 _EFFECTIVE_BELOW = re.compile(r"\[\s*시행일\s*\]")
@@ -53,7 +54,7 @@ def without_remarks(text: str) -> str:
         text = _IMAGE.sub("", text)
         text = _ANGLED.sub(_angled, text)
         text = _MIXED.sub(" ", text)
-        text = _UNCLOSED.sub("", _EFFECTIVE_FROM.sub("", text))
+        text = _UNCLOSED.sub("", _EFFECTIVE_FROM.sub(" ", text))
         text = _SQUARED.sub(lambda found: " " if _SQUARED_REMARK.search(found[1]) else found[0], text)
     return normalize(text)
 
@@ -90,6 +91,12 @@ def without_title(text: str, title: str) -> str:
         if title and found and _comparable(found) == _comparable(title):
             return rest
     return text
+
+
+def unwrapped(title: str) -> str:
+    """Return a title without brackets around all of it: some articles are headed `제5조((협의회의 구성))`."""
+    inner, rest = _split_bracket(title, "(", ")")
+    return inner if inner and not rest else title
 
 
 def _comparable(title: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from retrieval_ko.legal.cleaning import before_effective_dates, is_deleted, without_remarks, without_tables, without_title
+from retrieval_ko.legal.cleaning import before_effective_dates, is_deleted, unwrapped, without_remarks, without_tables, without_title
 from retrieval_ko.legal.structure import Article, Item, Paragraph, Subitem
 
 
@@ -26,7 +26,7 @@ class ArticleDraft:
 
     def __init__(self, number: str, title: str) -> None:
         self.number = number
-        self.title = without_remarks(title)
+        self.title = unwrapped(without_remarks(title))
         self._paragraphs: list[_Piece] = [_Piece("", [])]
         self._open: list[_Piece] = [self._paragraphs[0]]
         self._among_dates = False

@@ -18,10 +18,11 @@ from retrieval_ko.legal.numbering import ARTICLE_NUMBER, CIRCLED_CLASS, SUBITEM_
 from retrieval_ko.legal.structure import Article
 
 _ARTICLE = re.compile(rf"\s*({ARTICLE_NUMBER})(?=[\s(<＜\[]|삭|$)\s*(.*)$", re.DOTALL)
-_ARTICLE_WITHIN = re.compile(rf"(?:(?<=^)|(?<=[^」법영칙]\s))(?={ARTICLE_NUMBER}\s*(?:\(|삭\s?제|<\s?삭))")
+_ARTICLE_WITHIN = re.compile(rf"(?:^|(?<=[\s>]))(?<!」\s)(?<!\s법\s)(?<!\s영\s)(?<!규칙\s)(?={ARTICLE_NUMBER}\s*(?:\(|삭\s?제|<\s?삭))")
 _HEADING = r"제\d+[편장절관](?:의\d+)?(?=[\s<]|$)"
 _HEADING_ALONE = re.compile(rf"\s*{_HEADING}")
 _HEADING_AT_THE_END = re.compile(rf"(?<=[.\]>＞\u3000])(?:\s+{_HEADING}(?:\s[^.()「」]{{0,60}})?)+$")
+_HEADING_BEFORE_AN_ARTICLE = re.compile(rf"(?:\s+{_HEADING}(?:\s(?!및|또는)[^.()「」]{{0,60}})?)+$")
 _PARAGRAPH_MARK = re.compile(rf"(?:^|(?<=\s))({CIRCLED_CLASS})\s*")
 _ITEM_MARK = re.compile(r"(?<!\d\.)(?:^|(?<=\s))(\d{1,3}(?:의\d+)*)\.\s+")
 _SUBITEM_MARK = re.compile(r"(?:^|(?<=\s))([가-힣])\.\s+")
@@ -30,10 +31,9 @@ _ANNOUNCED = re.compile(r"다음|각\s*[호목]")
 
 
 def read_articles(elements: list[str]) -> tuple[Article, ...]:
-    """Read a rule's 조문내용: one element an article or a chapter heading; or all of it in a single element."""
-    texts = list(_cut(elements[0])) if len(elements) == 1 else elements
+    """Read a rule's 조문내용: an article or a chapter heading an element."""
     drafts: list[tuple[str, list[str]]] = []
-    for text in texts:
+    for text in elements:
         if _HEADING_ALONE.match(text):
             continue
         if found := _ARTICLE.match(text):
@@ -43,8 +43,8 @@ def read_articles(elements: list[str]) -> tuple[Article, ...]:
     return tuple(_article(number, " ".join(parts)) for number, parts in drafts)
 
 
-def _cut(text: str) -> Iterator[str]:
-    """Cut a rule's whole text where its articles begin.
+def cut(text: str) -> Iterator[str]:
+    """Cut the whole text of a rule, given as one string, where its articles begin; leave out the headings between them.
 
     A reference can look like the beginning of an article (`제4-4조(보고사항)` within 제3-13조); the true ones are those that
     rise: the longest strictly rising sequence.
@@ -52,7 +52,7 @@ def _cut(text: str) -> Iterator[str]:
     starts = [found.start() for found in _ARTICLE_WITHIN.finditer(text)]
     starts = _longest_rise(starts, lambda start: _article_order(text[start:]))
     for begin, end in zip(starts, [*starts[1:], len(text)], strict=True):
-        yield text[begin:end]
+        yield _HEADING_BEFORE_AN_ARTICLE.sub("", text[begin:end].rstrip())
 
 
 def _article_order(text: str) -> tuple[int, int, int]:

@@ -3,7 +3,8 @@
 A statute: {"법령": {"기본정보": {…}, "조문": {"조문단위": [{"조문여부": "조문", "조문번호": "3", "조문가지번호": "2", "조문제목": …,
 "조문내용": …, "항": [{"항번호": "①", "항내용": …, "호": [{"호번호": "1.", "호내용": …, "목": […]}]}]}]}}}.
 `조문여부` "전문" is a chapter heading, not an article. An administrative rule: {"AdmRulService": {"행정규칙기본정보": {…},
-"조문내용": [one line an article, or a chapter heading]}}. Where there is only one, law.go.kr gives the object itself, not a list.
+"조문내용": [one line an article, or a chapter heading]}}, or with `조문형식여부` "N" one string of all
+articles. Where there is only one, law.go.kr gives the object itself, not a list.
 """
 
 from __future__ import annotations
@@ -67,13 +68,16 @@ def read_admin_rule(document: Document) -> Law:
     path = document.path
     rule = _object(path, document.fields, "AdmRulService")
     basics = _object(path, rule, "행정규칙기본정보")
+    elements = _lines(path, rule.get("조문내용"), "조문내용")
+    if basics.get("조문형식여부") == "N":
+        elements = list(inline.cut(" ".join(elements)))
     return Law(
         kind="admin",
         law_id=required(path, basics, "행정규칙일련번호", is_id=True),
         name=required(path, basics, "행정규칙명"),
         level=str(basics.get("행정규칙종류", "")),
         effective_date=iso_date(basics.get("시행일자")),
-        articles=inline.read_articles(_lines(path, rule.get("조문내용"), "조문내용")),
+        articles=inline.read_articles(elements),
         annexes=_annexes(path, rule),
     )
 

@@ -7,6 +7,9 @@ import re
 _CIRCLED = "".join(map(chr, [*range(0x2460, 0x2474), *range(0x3251, 0x3260), *range(0x32B1, 0x32C0)]))
 """① to ㊿: Unicode keeps them in three blocks."""
 
+CIRCLED_CLASS = f"[{_CIRCLED}]"
+"""The same as a class of a regular expression."""
+
 ARTICLE_NUMBER = r"제\d+(?:-\d+)?조(?:의\d+)?"
 """제3조, 제3조의2, and 제1-1조 as rules of the financial authorities count (chapter, article)."""
 
@@ -24,9 +27,6 @@ def circled(number: int) -> str:
 def number_of(mark: str) -> int | None:
     """Return 1 for ①, or None where `mark` is no circled number."""
     return _CIRCLED.index(mark) + 1 if len(mark) == 1 and mark in _CIRCLED else None
-
-
-CIRCLED_CLASS = f"[{_CIRCLED}]"
 
 
 def article_number(number: str, branch: str = "") -> str:

@@ -11,7 +11,7 @@ import pytest
 from retrieval_ko.collection import sample_folder
 
 COMMANDS = ["demo", "train", "evaluate", "encode", "explain", "export", "deploy", "index", "search", "benchmark"]
-GROUPS = {"node": ["start", "status", "stop", "logs"], "data": ["check", "stats"], "runs": ["list", "show"]}
+GROUPS = {"node": ["start", "status", "stop", "logs"], "data": ["legal", "check", "stats"], "runs": ["list", "show"]}
 
 
 @pytest.mark.parametrize("command", [[name] for name in COMMANDS] + [[group, name] for group, names in GROUPS.items() for name in names])
