@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from importlib.metadata import version
-from typing import Annotated
-
 import typer
 
-from retrieval_ko.terminal import log_to_terminal, out
 from sparse_ko_cli import cluster, data, node, runs
 from sparse_ko_cli.benchmark import benchmark
 from sparse_ko_cli.cluster import ClusterCommand
 from sparse_ko_cli.demo import demo
 from sparse_ko_cli.encoder import encode, evaluate, explain, export
+from sparse_ko_cli.program import begin
 from sparse_ko_cli.train import train
 
 app = typer.Typer(
@@ -30,12 +27,7 @@ app.add_typer(data.app, name="data")
 app.add_typer(runs.app, name="runs")
 
 
-@app.callback(invoke_without_command=True)
-def _options(show_version: Annotated[bool, typer.Option("--version", help="Print the version and stop.")] = False) -> None:
-    log_to_terminal()
-    if show_version:
-        out.print(version("sparse-ko"))
-        raise typer.Exit
+app.callback(invoke_without_command=True)(begin)
 
 
 def main() -> None:
