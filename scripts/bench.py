@@ -21,7 +21,7 @@ import numpy as np
 from retrieval_ko.collection import Collection, sample_folder
 from retrieval_ko.evaluation.comparison import SystemResult, bm25_baselines
 from retrieval_ko.evaluation.significance import paired_p_value
-from retrieval_ko.files import folder_sha256, write_json, write_text
+from retrieval_ko.files import folder_sha256, read_json, write_json, write_text
 from retrieval_ko.terminal import log_to_terminal
 from sparse_ko.evaluation import evaluate_encoder
 from sparse_ko.model import SparseEncoder
@@ -30,6 +30,7 @@ from sparse_ko.training import build_encoder, train
 from sparse_ko_cli.train import find_config
 
 ROOT = Path(__file__).resolve().parent.parent
+RESULTS = ROOT / "docs" / "demo-results.json"
 SPLIT = "test"
 SEEDS = (13, 14, 15)
 KINDS = ("everyday", "english", "plain")
@@ -40,25 +41,32 @@ def main() -> None:
     """Measure, print, and write the documents."""
     arguments = argparse.ArgumentParser(description=__doc__)
     arguments.add_argument("--no-node", action="store_true", help="leave out what runs inside OpenSearch")
+    arguments.add_argument("--node-only", type=Path, metavar="MODEL", help="measure only inside OpenSearch, with the demo's model folder")
     options = arguments.parse_args()
     log_to_terminal()
     collection = Collection.read(sample_folder())
+    if options.node_only:
+        known = read_json(RESULTS)
+        _write(known["quality"], known["conditions"], _on_node(options.node_only, collection))
+        return
     with tempfile.TemporaryDirectory(prefix="sparse-ko-bench-") as folder:
         rows = bm25_baselines(collection, SPLIT)
         rows += _untrained(collection)
         trained, model = _trained(collection, Path(folder), "demo", SEEDS)
         transformer, _ = _trained(collection, Path(folder), "demo-transformer", SEEDS[:1])
         node = {} if options.no_node else _on_node(model, collection)
-    table = _quality_table(rows, trained, transformer, collection)
-    conditions = _conditions()
-    short = "\n".join(
-        [table.splitlines()[0], table.splitlines()[1], *(line for line in table.splitlines()[2:] if _belongs_in_readme(line))]
-    )
+    _write(_quality_table(rows, trained, transformer, collection).splitlines(), _conditions(), node)
+
+
+def _write(table: list[str], conditions: str, node: dict[str, Any]) -> None:
     node_table = _node_table(node)
-    write_text(ROOT / "docs" / "demo-results.md", _document(table, node_table, conditions))
-    _into_readme(f"{short}\n\n{node_table}\n\n`make bench`, {conditions}\n")
-    write_json(ROOT / "docs" / "demo-results.json", {"conditions": conditions, "quality": table.splitlines(), "node": node})
-    sys.stdout.write(f"{table}\n\n{node_table}\n\n{conditions}\n")
+    if node:
+        node_table += f"\n\nOpenSearch {node['conditions']['opensearch']}, {_conditions()}"
+    short = "\n".join([*table[:2], *(line for line in table[2:] if _belongs_in_readme(line))])
+    write_text(ROOT / "docs" / "demo-results.md", _document("\n".join(table), node_table, conditions))
+    _into_readme(f"{short}\n\n`make bench`, {conditions}\n\n{node_table}\n")
+    write_json(RESULTS, {"conditions": conditions, "quality": table, "node": node})
+    sys.stdout.write("\n".join([*table, conditions, "", node_table, ""]))
 
 
 def _untrained(collection: Collection) -> list[SystemResult]:
@@ -183,7 +191,8 @@ largest, where there are several seeds).
 {node_table}
 
 One client on the node's own machine, request cache off, one merged segment, three rounds. `encode` is Kiwi on the client for BM25; the
-encoder reads the query within the node, inside p50 and p90. Bytes a passage: the mode's own field, without `_source`.
+encoder reads the query within the node, inside p50 and p90. Bytes a passage: the Lucene files of the mode's own
+field, stored fields left out.
 
 How to read it:
 

@@ -9,6 +9,8 @@ from opensearch_ko.cluster import Cluster
 
 FIELDS = {"bm25": "morphemes", "sparse": "sparse"}
 """Search mode → the field that serves it."""
+STORED_FIELDS = {"fdt", "fdx", "fdm"}
+"""Lucene files that are left out: where `_source` is off, OpenSearch keeps a copy of the request in them for a while (for recovery)."""
 PATIENCE_SECONDS = 600.0
 
 
@@ -21,7 +23,7 @@ def bytes_per_document(cluster: Cluster, index: str, mode: str) -> float:
     [mapping] = cluster.request("GET", f"/{index}/_mapping").values()
     fields: dict[str, Any] = mapping["mappings"]["properties"]
     probe = f"{index}-size-{mode}-{secrets.token_hex(4)}"
-    settings: dict[str, Any] = {"number_of_shards": 1, "number_of_replicas": 0}
+    settings: dict[str, Any] = {"number_of_shards": 1, "number_of_replicas": 0, "index.compound_format": False}
     [own] = cluster.request("GET", f"/{index}/_settings").values()
     if "analysis" in own["settings"]["index"]:
         settings["analysis"] = own["settings"]["index"]["analysis"]
@@ -36,8 +38,9 @@ def bytes_per_document(cluster: Cluster, index: str, mode: str) -> float:
             timeout_seconds=PATIENCE_SECONDS,
         )
         merge(cluster, probe)
-        stats = cluster.request("GET", f"/{probe}/_stats/store,docs")["_all"]["primaries"]
-        return float(stats["store"]["size_in_bytes"]) / max(int(stats["docs"]["count"]), 1)
+        stats = cluster.request("GET", f"/{probe}/_stats/segments,docs", params={"include_segment_file_sizes": "true"})["_all"]["primaries"]
+        sizes = {kind: file["size_in_bytes"] for kind, file in stats["segments"]["file_sizes"].items() if kind not in STORED_FIELDS}
+        return float(sum(sizes.values())) / max(int(stats["docs"]["count"]), 1)
     finally:
         if cluster.find(f"/{probe}") is not None:
             cluster.request("DELETE", f"/{probe}")

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from opensearch_ko.benchmark.sizes import bytes_per_document
+from opensearch_ko.cluster import connect
 from retrieval_ko.collection import sample_folder
 
 COMMANDS = ["demo", "train", "evaluate", "encode", "explain", "export", "deploy", "index", "search", "benchmark"]
@@ -110,6 +112,8 @@ def test_from_a_model_folder_to_a_hit(run, node_url, model_folder, tmp_path):
     assert again["model_id"] == deployed["model_id"]
     indexed = json.loads(run("index", "--cluster", node_url, "--index", "story", "--collection", sample_folder(), "--json").stdout)
     assert (indexed["indexed"], indexed["failed"]) == (300, 0)
+    cluster = connect(node_url)
+    by_node = bytes_per_document(cluster, "story", "sparse")
     for mode in ("sparse", "bm25"):
         found = json.loads(run("search", "--cluster", node_url, "--index", "story", "임차인 보증금 반환", "--mode", mode, "--json").stdout)
         assert found["mode"] == mode
@@ -117,6 +121,13 @@ def test_from_a_model_folder_to_a_hit(run, node_url, model_folder, tmp_path):
         assert best["id"].startswith("law-")
         assert best["score"] > 0
         assert sum(best["terms"].values()) == pytest.approx(best["score"], rel=0.01)
+    again = run(
+        "index", "--cluster", node_url, "--index", "story", "--collection", sample_folder(), "--encode", "client", "--model", model_folder
+    )
+    assert again.exit_code == 0, again.output
+    assert bytes_per_document(cluster, "story", "sparse") == pytest.approx(by_node, rel=0.01)
+    same = json.loads(run("search", "--cluster", node_url, "--index", "story", "임차인 보증금 반환", "--mode", "bm25", "--json").stdout)
+    assert [hit["id"] for hit in same["hits"]] == [hit["id"] for hit in found["hits"]]
     report = json.loads(run("benchmark", "--cluster", node_url, "--index", "story", "--split", "dev", "--json").stdout)
     assert [row["mode"] for row in report["modes"]] == ["bm25", "sparse"]
     for row in report["modes"]:
