@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from opensearch_ko.cluster import Cluster
     from opensearch_ko.deployment import PlannedRequest
     from opensearch_ko.export.archive import ModelArchive
-    from opensearch_ko.ingest import EncodeDocuments
+    from opensearch_ko.ingest import EncodeDocuments, IngestReport
     from opensearch_ko.preflight import Finding
     from opensearch_ko.queries import SearchAnswer
 
@@ -167,7 +167,8 @@ def index(
         else:
             out.print(f"{report.indexed:,} passages in {escape(index)}, {report.seconds:.1f} s.")
         if report.failed:
-            notes.print(f"[bold red]{report.failed:,} passages were refused[/]; why: {escape(str(report.failures))}")
+            notes.print(f"[bold red]{report.failed:,} passages were refused[/]; why, one a line: {escape(str(report.failures))}")
+            _explain_refusal(report)
             raise SystemExit(1)
 
 
@@ -193,6 +194,18 @@ def search(
             print_json(answer.model_dump())
         else:
             _show_answer(answer, explain)
+
+
+def _explain_refusal(report: IngestReport) -> None:
+    """Show the first reason, and the way out of the usual one: a node that was restarted needs a while for its models."""
+    from retrieval_ko.files import read_jsonl
+
+    if report.failures is None:
+        return
+    _, first = next(read_jsonl(report.failures))
+    notes.print(f"The first: {escape(str(first['_id']))}: {escape(str(first['reason']))}")
+    if "Model not ready yet" in str(first["reason"]):
+        notes.print("Start the model again, then repeat this: sparse-ko deploy --model DIR|ZIP --index NAME")
 
 
 @contextmanager

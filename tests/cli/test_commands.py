@@ -10,6 +10,7 @@ import pytest
 
 from opensearch_ko.benchmark.sizes import bytes_per_document
 from opensearch_ko.cluster import connect
+from opensearch_ko.models import undeploy
 from retrieval_ko.collection import sample_folder
 
 COMMANDS = ["demo", "train", "evaluate", "encode", "explain", "export", "deploy", "index", "search", "benchmark"]
@@ -136,6 +137,19 @@ def test_from_a_model_folder_to_a_hit(run, node_url, model_folder, tmp_path):
     in_process = json.loads(run("evaluate", "--model", model_folder, "--split", "dev", "--json").stdout)["systems"][-1]
     # the node stores weights with 9 bits after the point (contract, 2.2), so a pair of nearly equal scores may change places
     assert report["modes"][1]["ndcg@10"] == pytest.approx(in_process["ndcg@10"], abs=0.01)
+
+
+@pytest.mark.node
+def test_passages_that_a_sleeping_model_cannot_encode_are_explained(run, node_url, model_folder, tmp_path):
+    deployed = json.loads(run("deploy", "--model", model_folder, "--cluster", node_url, "--index", "asleep", "--json").stdout)
+    undeploy(connect(node_url), deployed["model_id"])
+    failures = tmp_path / "failed.jsonl"
+    answer = run("index", "--cluster", node_url, "--index", "asleep", "--collection", sample_folder(), "--failures", failures)
+    assert answer.exit_code == 1
+    assert "300 passages were refused" in answer.stderr
+    assert "Model not ready yet" in answer.stderr
+    assert "sparse-ko deploy" in answer.stderr
+    assert len(failures.read_text(encoding="utf-8").splitlines()) == 300
 
 
 def test_the_demo_without_a_jdk_does_all_but_the_node(tmp_path, monkeypatch):
