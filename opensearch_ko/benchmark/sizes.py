@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import secrets
+import time
 from typing import Any
 
 from opensearch_ko.cluster import Cluster
+from opensearch_ko.errors import ClusterError
 
 FIELDS = {"bm25": "morphemes", "sparse": "sparse"}
 """Search mode → the field that serves it."""
 STORED_FIELDS = {"fdt", "fdx", "fdm"}
 """Lucene files that are left out: where `_source` is off, OpenSearch keeps a copy of the request in them for a while (for recovery)."""
 PATIENCE_SECONDS = 600.0
+SETTLING_SECONDS = 60.0
 
 
 def bytes_per_document(cluster: Cluster, index: str, mode: str) -> float:
@@ -47,6 +50,18 @@ def bytes_per_document(cluster: Cluster, index: str, mode: str) -> float:
 
 
 def merge(cluster: Cluster, index: str) -> None:
-    """Merge an index into one segment and write it out, so that two measurements meet the same state."""
+    """Merge each shard of an index into one segment and write it out, so that two measurements meet the same state.
+
+    Raises:
+        ClusterError: the segments that the merge replaced are still counted after a minute.
+    """
     cluster.request("POST", f"/{index}/_forcemerge", params={"max_num_segments": "1", "flush": "true"}, timeout_seconds=PATIENCE_SECONDS)
-    cluster.request("POST", f"/{index}/_refresh", timeout_seconds=PATIENCE_SECONDS)
+    deadline = time.monotonic() + SETTLING_SECONDS
+    while True:
+        cluster.request("POST", f"/{index}/_refresh", timeout_seconds=PATIENCE_SECONDS)
+        answer = cluster.request("GET", f"/{index}/_stats/segments")
+        if answer["_all"]["primaries"]["segments"]["count"] <= answer["_shards"]["successful"]:
+            return
+        if time.monotonic() > deadline:
+            raise ClusterError(f"{cluster.url}: the index {index} is still in several segments after its merge.", "Run the command again.")
+        time.sleep(0.1)

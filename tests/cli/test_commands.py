@@ -115,7 +115,7 @@ def test_from_a_model_folder_to_a_hit(run, node_url, model_folder, tmp_path):
     assert (indexed["indexed"], indexed["failed"]) == (300, 0)
     cluster = connect(node_url)
     by_node = bytes_per_document(cluster, "story", "sparse")
-    for mode in ("sparse", "bm25"):
+    for mode in ("bm25", "sparse"):
         found = json.loads(run("search", "--cluster", node_url, "--index", "story", "임차인 보증금 반환", "--mode", mode, "--json").stdout)
         assert found["mode"] == mode
         best = found["hits"][0]
@@ -127,8 +127,9 @@ def test_from_a_model_folder_to_a_hit(run, node_url, model_folder, tmp_path):
     )
     assert again.exit_code == 0, again.output
     assert bytes_per_document(cluster, "story", "sparse") == pytest.approx(by_node, rel=0.01)
-    same = json.loads(run("search", "--cluster", node_url, "--index", "story", "임차인 보증금 반환", "--mode", "bm25", "--json").stdout)
-    assert [hit["id"] for hit in same["hits"]] == [hit["id"] for hit in found["hits"]]
+    # compared in sparse mode: BM25's statistics count the overwritten passages until the segments are merged
+    same = json.loads(run("search", "--cluster", node_url, "--index", "story", "임차인 보증금 반환", "--mode", "sparse", "--json").stdout)
+    assert [hit["score"] for hit in same["hits"]] == pytest.approx([hit["score"] for hit in found["hits"]], rel=0.01)
     report = json.loads(run("benchmark", "--cluster", node_url, "--index", "story", "--split", "dev", "--json").stdout)
     assert [row["mode"] for row in report["modes"]] == ["bm25", "sparse"]
     for row in report["modes"]:
