@@ -3,8 +3,12 @@
 corpus.jsonl            {"_id", "title", "text", "metadata"?} a line
 queries.jsonl           {"_id", "text", "metadata"?} a line
 qrels/{split}.tsv       header `query-id corpus-id score`, tab-separated
-collection.json         optional: {"name", "language", "licence", "sources"}
+collection.json         optional: {"name", "language", "licence", "sources", "judged"}
 synonyms.jsonl          optional: {"ko", "en", "source", "domain"?} a line
+pairs/{split}.jsonl     optional: what training reads, `retrieval_ko.pairs.training_pairs`
+
+With "judged": "parent" the judgements name parents (a page of an encyclopaedia, an article of a law), and each passage says in
+`metadata.parent_id` of which parent it is a part.
 """
 
 from __future__ import annotations
@@ -13,7 +17,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
@@ -24,8 +28,11 @@ from retrieval_ko.records import Passage, Query, SynonymPair
 PASSAGE_LIMIT_CHARACTERS = 1_000_000
 """Longer than any statute article or article of an encyclopaedia; a text above it is a file that was not split into passages."""
 
+Judged = Literal["passage", "parent"]
+"""What judgements name: passages, or the parents that passages are parts of."""
+
 Judgements = dict[str, dict[str, int]]
-"""query id → passage id → grade; 0 is judged and not relevant."""
+"""query id → passage id (or parent id) → grade; 0 is judged and not relevant."""
 
 _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 
@@ -43,6 +50,7 @@ class Collection:
     synonyms: list[SynonymPair] = field(default_factory=list)
     licence: str = ""
     sources: list[str] = field(default_factory=list)
+    judged: Judged = "passage"
 
     @classmethod
     def read(cls, folder: Path) -> Collection:
@@ -60,20 +68,22 @@ class Collection:
         queries = _read_records(folder / "queries.jsonl", Query) if (folder / "queries.jsonl").exists() else {}
         card = _read_card(folder / "collection.json") if (folder / "collection.json").exists() else _Card()
         splits = sorted((folder / "qrels").glob("*.tsv"))
+        judgeable = parents_of(passages.values(), folder / "corpus.jsonl").values() if card.judged == "parent" else passages
         return cls(
             name=folder.name if card.name is None else card.name,
             passages=passages,
             queries=queries,
-            judgements={split.stem: _read_judgements(split, queries, passages) for split in splits},
+            judgements={split.stem: _read_judgements(split, queries, set(judgeable)) for split in splits},
             synonyms=read_synonyms(folder / "synonyms.jsonl") if (folder / "synonyms.jsonl").exists() else [],
             licence=card.licence,
             sources=card.sources,
+            judged=card.judged,
         )
 
     def write(self, folder: Path) -> None:
         """Write the collection as a BEIR folder, whole or not at all."""
         with new_folder(folder) as target:
-            card = {"name": self.name, "language": "ko", "licence": self.licence, "sources": self.sources}
+            card = {"name": self.name, "language": "ko", "licence": self.licence, "sources": self.sources, "judged": self.judged}
             write_json(target / "collection.json", card)
             write_jsonl(target / "corpus.jsonl", (_row(passage) for passage in self.passages.values()))
             if self.queries:
@@ -103,6 +113,7 @@ class _Card(BaseModel):
     name: str | None = None
     licence: str = ""
     sources: list[str] = []
+    judged: Judged = "passage"
 
 
 def _read_card(source: Path) -> _Card:
@@ -158,7 +169,7 @@ def _read_records(source: Path, record_type: type[RecordType]) -> dict[str, Reco
     return records
 
 
-def _read_judgements(source: Path, queries: dict[str, Query], passages: dict[str, Passage]) -> Judgements:
+def _read_judgements(source: Path, queries: dict[str, Query], judgeable: set[str]) -> Judgements:
     judgements: Judgements = {}
     for number, line in read_lines(source):
         if not line.strip() or (number == 1 and line.startswith("query-id")):
@@ -169,7 +180,7 @@ def _read_judgements(source: Path, queries: dict[str, Query], passages: dict[str
         query, passage, grade = parts
         if query not in queries:
             raise DataError(f"{source}, line {number}: judges the query {query!r}, which queries.jsonl does not hold.")
-        if passage not in passages:
+        if passage not in judgeable:
             raise DataError(f"{source}, line {number}: judges the passage {passage!r}, which corpus.jsonl does not hold.")
         if not re.fullmatch(r"-?[0-9]{1,9}", grade.strip()):
             raise DataError(f"{source}, line {number}: the score {grade!r} is not a whole number.")
@@ -181,6 +192,24 @@ def _read_judgements(source: Path, queries: dict[str, Query], passages: dict[str
     if not judgements:
         raise DataError(f"{source} holds no judgement.")
     return judgements
+
+
+def parents_of(passages: Iterable[Passage], source: Path | str = "the collection") -> dict[str, str]:
+    """Return passage id → parent id, from `metadata.parent_id`.
+
+    Raises:
+        DataError: a passage names no parent.
+    """
+    parents: dict[str, str] = {}
+    for passage in passages:
+        parent = passage.metadata.get("parent_id")
+        if not isinstance(parent, str) or not parent:
+            raise DataError(
+                f"{source}: the passage {passage.id!r} has no metadata.parent_id, but collection.json says that judgements name parents.",
+                'Give every passage one, or write "judged": "passage".',
+            )
+        parents[passage.id] = parent
+    return parents
 
 
 def read_synonyms(source: Path) -> list[SynonymPair]:

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from retrieval_ko.compressed import opened
 from retrieval_ko.errors import DataError, RetrievalError
 
 
@@ -130,16 +131,12 @@ def write_jsonl(target: Path, rows: Iterable[dict[str, Any]]) -> int:
 
 
 def read_lines(source: Path) -> Iterator[tuple[int, str]]:
-    """Yield (line number from 1, line without its end) of a UTF-8 file.
+    """Yield (line number from 1, line without its end) of a UTF-8 file; `.zst` and `.gz` are decompressed on the way.
 
     Raises:
-        DataError: the file is missing, a line is not UTF-8 or holds a NUL byte.
+        DataError: the file is missing, cut off, a line is not UTF-8 or holds a NUL byte.
     """
-    try:
-        opened = Path(source).open("rb")  # noqa: SIM115  closed by the `with` below; only the opening is in the `try`
-    except OSError as failure:
-        raise DataError(f"Cannot read {source}: {failure.strerror}.") from failure
-    with opened as file:
+    with opened(source) as file:
         for number, raw in enumerate(file, start=1):
             if number == 1:
                 raw = raw.removeprefix(b"\xef\xbb\xbf")

@@ -36,6 +36,24 @@ class Query(_Record):
     metadata: dict[str, Any] = Field(default_factory=dict)
 
 
+class TrainingPair(_Record):
+    """A query, the passages that answer it, and passages that do not; a line of a pair file (LexDPR's fields, and three more).
+
+    Args:
+        query_id: empty where the query stands in no collection.
+        hard_negatives: passages that look like answers and are none, hardest first.
+        random_negatives: passages drawn by chance.
+        meta: where the pair comes from, e.g. {"type": "law", "law_name": "민법", "article": "제750조"}.
+    """
+
+    query_id: str = ""
+    query_text: Annotated[str, StringConstraints(min_length=1)]
+    positive_passages: Annotated[list[RecordId], Field(min_length=1)]
+    hard_negatives: list[RecordId] = Field(default_factory=list)
+    random_negatives: list[RecordId] = Field(default_factory=list)
+    meta: dict[str, str] = Field(default_factory=dict)
+
+
 class SynonymPair(_Record):
     """A Korean term and an English one that mean the same."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import typer
 
 from sparse_ko_cli import runs
-from sparse_ko_cli.legal import preprocess_auto
+from sparse_ko_cli.data.legal import preprocess_auto
 from sparse_ko_cli.program import begin
 
 app = typer.Typer(help="LexDPR: dense retrieval for Korean legal text.", no_args_is_help=True)

@@ -7,7 +7,7 @@ import typer
 from typer.testing import CliRunner
 
 from retrieval_ko.collection import Collection
-from sparse_ko_cli.legal import legal, preprocess_auto
+from sparse_ko_cli.data.legal import legal, preprocess_auto
 
 app = typer.Typer()
 app.command()(legal)

@@ -1,4 +1,4 @@
-"""`sparse-ko data`: collections made, checked and counted."""
+"""`sparse-ko data check` and `data stats`: is a collection sound, and what does it hold."""
 
 from __future__ import annotations
 
@@ -12,16 +12,11 @@ from rich.table import Table
 
 from retrieval_ko.collection import Collection
 from retrieval_ko.terminal import exit_on_error, out, print_json
-from sparse_ko_cli.legal import legal
-
-app = typer.Typer(help="Make collections, and look at them.", no_args_is_help=True)
-app.command()(legal)
 
 CollectionArgument = Annotated[Path, typer.Argument(help="A collection folder (BEIR).", metavar="DIR")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 
 
-@app.command()
 def check(collection: CollectionArgument) -> None:
     """Read a collection as training and indexing would; name the first file and line that is wrong.
 
@@ -32,7 +27,6 @@ def check(collection: CollectionArgument) -> None:
         out.print(f"{escape(str(collection))} is fine: {len(read.passages):,} passages, {len(read.queries):,} queries.")
 
 
-@app.command()
 def stats(collection: CollectionArgument, as_json: JsonOption = False) -> None:
     """Count what a collection holds.
 

@@ -1,0 +1,1 @@
+"""What training reads: pairs of queries and passages, their negatives, and splits that do not leak."""
