@@ -3,12 +3,13 @@
 corpus.jsonl            {"_id", "title", "text", "metadata"?} a line
 queries.jsonl           {"_id", "text", "metadata"?} a line
 qrels/{split}.tsv       header `query-id corpus-id score`, tab-separated
-collection.json         optional: {"name", "language", "licence", "sources", "judged"}
+collection.json         optional: {"name", "language", "licence", "sources", "judged", "splits"}
 synonyms.jsonl          optional: {"ko", "en", "source", "domain"?} a line
 pairs/{split}.jsonl     optional: what training reads, `retrieval_ko.pairs.training_pairs`
 
 With "judged": "parent" the judgements name parents (a page of an encyclopaedia, an article of a law), and each passage says in
-`metadata.parent_id` of which parent it is a part.
+`metadata.parent_id` of which parent it is a part. Splits are named train, dev and test; a second way to part the same queries puts
+its own name before them (article-train, article-dev), and "splits" says by which rule: {"": {"by": "date"}, "article": {"by": "passage"}}.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from retrieval_ko.errors import DataError
 from retrieval_ko.files import new_folder, read_json, read_jsonl, read_lines, write_json, write_jsonl, write_text
@@ -30,6 +31,25 @@ PASSAGE_LIMIT_CHARACTERS = 1_000_000
 
 Judged = Literal["passage", "parent"]
 """What judgements name: passages, or the parents that passages are parts of."""
+
+
+class SplitRule(BaseModel):
+    """How a collection's judgements were parted into train, dev and test, as collection.json promises it.
+
+    Args:
+        by: `date`; `group`, by chance and never through a group; `passage`, so that no relevant passage stands in two parts.
+        train_before: for `date`: train is what is older (ISO).
+        dev_before: for `date`: dev is what is older and not train; empty where there is no test part.
+        seed: for `group` and `passage`.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    by: Literal["date", "group", "passage"]
+    train_before: str = ""
+    dev_before: str = ""
+    seed: int = 0
+
 
 Judgements = dict[str, dict[str, int]]
 """query id → passage id (or parent id) → grade; 0 is judged and not relevant."""
@@ -51,6 +71,7 @@ class Collection:
     licence: str = ""
     sources: list[str] = field(default_factory=list)
     judged: Judged = "passage"
+    splits: dict[str, SplitRule] = field(default_factory=dict)
 
     @classmethod
     def read(cls, folder: Path) -> Collection:
@@ -78,21 +99,26 @@ class Collection:
             licence=card.licence,
             sources=card.sources,
             judged=card.judged,
+            splits=card.splits,
         )
 
     def write(self, folder: Path) -> None:
         """Write the collection as a BEIR folder, whole or not at all."""
         with new_folder(folder) as target:
-            card = {"name": self.name, "language": "ko", "licence": self.licence, "sources": self.sources, "judged": self.judged}
-            write_json(target / "collection.json", card)
+            write_json(target / "collection.json", self.card())
             write_jsonl(target / "corpus.jsonl", (_row(passage) for passage in self.passages.values()))
             if self.queries:
                 write_jsonl(target / "queries.jsonl", (_row(query) for query in self.queries.values()))
             for split, judgements in self.judgements.items():
-                rows = (f"{query}\t{passage}\t{grade}\n" for query, grades in judgements.items() for passage, grade in grades.items())
-                write_text(target / "qrels" / f"{split}.tsv", "query-id\tcorpus-id\tscore\n" + "".join(rows))
+                write_judgements(target / "qrels" / f"{split}.tsv", judgements)
             if self.synonyms:
                 write_jsonl(target / "synonyms.jsonl", (_row(pair) for pair in self.synonyms))
+
+    def card(self) -> dict[str, Any]:
+        """Return what collection.json says of the collection."""
+        splits = {scheme: rule.model_dump(exclude_defaults=True) for scheme, rule in self.splits.items()}
+        card = {"name": self.name, "language": "ko", "licence": self.licence, "sources": self.sources, "judged": self.judged}
+        return {**card, "splits": splits} if splits else card
 
     def relevant(self, split: str) -> dict[str, list[str]]:
         """Return the relevant passages of each query of a split, ids in file order; queries without one are left out.
@@ -114,6 +140,7 @@ class _Card(BaseModel):
     licence: str = ""
     sources: list[str] = []
     judged: Judged = "passage"
+    splits: dict[str, SplitRule] = {}
 
 
 def _read_card(source: Path) -> _Card:
@@ -192,6 +219,12 @@ def _read_judgements(source: Path, queries: dict[str, Query], judgeable: set[str
     if not judgements:
         raise DataError(f"{source} holds no judgement.")
     return judgements
+
+
+def write_judgements(target: Path, judgements: Judgements) -> None:
+    """Write the judgements of one split (qrels), whole or not at all."""
+    rows = (f"{query}\t{passage}\t{grade}\n" for query, grades in judgements.items() for passage, grade in grades.items())
+    write_text(target, "query-id\tcorpus-id\tscore\n" + "".join(rows))
 
 
 def parents_of(passages: Iterable[Passage], source: Path | str = "the collection") -> dict[str, str]:
