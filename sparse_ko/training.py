@@ -76,6 +76,11 @@ def training_pairs(collection: Collection, *, synonyms: bool) -> dict[str, Datas
     Raises:
         DataError: the train split holds no relevant passage.
     """
+    if collection.judged == "parent":
+        raise DataError(
+            f"{collection.name} is judged at parents (pages, articles), and training reads passages.",
+            "Train on a collection judged at passages.",
+        )
     rows = [(query, passage) for query, passages in collection.relevant("train").items() for passage in passages]
     if not rows:
         raise DataError(f"The train split of {collection.name} has no relevant passage.", "A judgement counts when its score is above 0.")

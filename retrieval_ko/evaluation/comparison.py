@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from retrieval_ko.bm25 import Bm25Index, Ranking
-from retrieval_ko.collection import Collection
+from retrieval_ko.collection import Collection, parents_of
 from retrieval_ko.evaluation.metrics import Scores, score
 from retrieval_ko.evaluation.significance import paired_p_value
-from retrieval_ko.records import SynonymPair
+from retrieval_ko.records import Query, SynonymPair
 from retrieval_ko.text import content_terms
 
 BASELINE = "bm25-kiwi"
@@ -40,8 +40,23 @@ def queries_of(collection: Collection, split: str) -> dict[str, str]:
 
 
 def judge(system: str, rankings: Mapping[str, Ranking], collection: Collection, split: str, **facts: float) -> SystemResult:
-    """Score a system's rankings on a split."""
-    return SystemResult(system, score(rankings, collection.judgements[split]), facts)
+    """Score a system's rankings of passages on a split, as the collection wants to be judged.
+
+    Passages that a query names in `metadata.excluded` (the case that it was taken from) do not count. Where judgements name parents,
+    a parent stands where its best passage stands.
+    """
+    parents = parents_of(collection.passages.values()) if collection.judged == "parent" else {}
+    judged = {query: _as_judged(ranking, collection.queries[query], parents) for query, ranking in rankings.items()}
+    return SystemResult(system, score(judged, collection.judgements[split]), facts)
+
+
+def _as_judged(ranking: Ranking, query: Query, parents: Mapping[str, str]) -> Ranking:
+    excluded = query.metadata.get("excluded", ())
+    best: dict[str, float] = {}
+    for passage, passage_score in ranking:
+        if passage not in excluded:
+            best.setdefault(parents.get(passage, passage), passage_score)
+    return list(best.items())
 
 
 def bm25_baselines(collection: Collection, split: str) -> list[SystemResult]:
