@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import gzip
 import io
+import shutil
 import tarfile
 import tempfile
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
-from typing import BinaryIO
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+from typing import BinaryIO, NamedTuple
 
 import zstandard
 
@@ -54,13 +56,56 @@ class _ZstandardFile(io.RawIOBase):
         super().close()
 
 
+class ArchivedFile(NamedTuple):
+    """A file inside an archive: named and read like one that lies in a folder."""
+
+    archive: Archive
+    name: str
+    start: int
+    size: int
+
+    @property
+    def suffix(self) -> str:
+        """Return `.md` for `kr/민법/법률.md`."""
+        return PurePosixPath(self.name).suffix
+
+    def __str__(self) -> str:
+        return f"{self.archive.path}:{self.name}"
+
+
+Readable = Path | ArchivedFile
+"""What `opened` opens."""
+
+
+@dataclass(slots=True, eq=False)
+class Archive:
+    """A tar archive, open: its files by name, and what was wrong with it (empty where nothing was)."""
+
+    path: Path
+    problem: str
+    _tar: BinaryIO
+    _files: list[ArchivedFile] = field(default_factory=list)
+
+    def files(self) -> list[ArchivedFile]:
+        """Return its files in the order they were packed; those after a damage are missing."""
+        return list(self._files)
+
+    def read(self, file: ArchivedFile) -> bytes:
+        """Return a file's bytes."""
+        self._tar.seek(file.start)
+        return self._tar.read(file.size)
+
+
 @contextmanager
-def opened(source: Path) -> Iterator[BinaryIO]:
+def opened(source: Readable) -> Iterator[BinaryIO]:
     """Open a file for reading bytes; `.zst` and `.gz` are decompressed on the way.
 
     Raises:
         DataError: the file is missing, cut off, or not compressed as its name says (also while it is read).
     """
+    if isinstance(source, ArchivedFile):
+        yield io.BytesIO(source.archive.read(source))
+        return
     source = Path(source)
     try:
         raw = source.open("rb")
@@ -81,33 +126,37 @@ def opened(source: Path) -> Iterator[BinaryIO]:
 
 def is_archive(source: Path) -> bool:
     """Tell by its name whether a file is an archive of files."""
-    return source.name.lower().endswith(ARCHIVE_SUFFIXES)
+    return source.name.lower().endswith(ARCHIVE_SUFFIXES) and not source.is_dir()
 
 
 @contextmanager
-def unpacked(archive: Path) -> Iterator[tuple[Path, str]]:
-    """Unpack an archive into a temporary folder, and remove that afterwards.
+def opened_archive(path: Path) -> Iterator[Archive]:
+    """Open a tar archive, compressed or not, for reading its files in any order.
 
-    Yields:
-        The folder, and what was wrong with the archive: empty where nothing was. What stood before the damage is there.
+    Nothing is unpacked: the decompressed archive is one temporary file, since tens of thousands of small files
+    take minutes to write and to remove. What stands before a damage can be read.
 
     Raises:
         DataError: the archive is missing, or not one file of it can be read.
     """
-    archive = Path(archive)
-    with tempfile.TemporaryDirectory(prefix="retrieval-ko-") as temporary:
-        folder, problem, count = Path(temporary), "", 0
+    path = Path(path)
+    with tempfile.TemporaryFile(prefix="retrieval-ko-") as plain:
+        problem = ""
         try:
-            with opened(archive) as stream, tarfile.open(fileobj=stream, mode="r|") as tar:
-                for member in tar:
-                    tar.extract(member, folder, filter="data")
-                    count += member.isfile()
-        except tarfile.FilterError as failure:
-            raise DataError(f"{archive}: holds a file that would land outside its folder ({failure}).") from failure
+            with opened(path) as stream:
+                shutil.copyfileobj(stream, plain, _CHUNK_BYTES)
         except DataError as failure:
             problem = failure.problem
+        archive = Archive(path, problem, plain)
+        size = plain.seek(0, io.SEEK_END)
+        plain.seek(0)
+        try:
+            with tarfile.open(fileobj=plain, mode="r:") as tar:
+                for member in tar:
+                    if member.isreg() and member.offset_data + member.size <= size:
+                        archive._files.append(ArchivedFile(archive, member.name, member.offset_data, member.size))
         except tarfile.TarError as failure:
-            problem = f"{archive}: the archive is damaged or cut off ({failure})."
-        if not count:
-            raise DataError(problem or f"{archive} holds no file.", "Fetch it again." if problem else "")
-        yield folder, problem
+            archive.problem = archive.problem or f"{path}: the archive is damaged or cut off ({failure})."
+        if not archive._files:
+            raise DataError(archive.problem or f"{path} holds no file.", "Fetch it again." if archive.problem else "")
+        yield archive

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from retrieval_ko.compressed import opened
+from retrieval_ko.compressed import Readable, opened
 from retrieval_ko.errors import DataError, RetrievalError
 
 
@@ -130,7 +130,7 @@ def write_jsonl(target: Path, rows: Iterable[dict[str, Any]]) -> int:
     return count
 
 
-def read_lines(source: Path) -> Iterator[tuple[int, str]]:
+def read_lines(source: Readable) -> Iterator[tuple[int, str]]:
     """Yield (line number from 1, line without its end) of a UTF-8 file; `.zst` and `.gz` are decompressed on the way.
 
     Raises:

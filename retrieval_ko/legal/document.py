@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 import unicodedata
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import yaml
 
+from retrieval_ko.compressed import Readable
 from retrieval_ko.errors import DataError
 from retrieval_ko.files import read_lines
 
@@ -21,12 +21,12 @@ FRONT_MATTER_FENCE = "---"
 class Document:
     """A JSON object, or the front matter of a Markdown file and the lines below it. All text is in NFC."""
 
-    path: Path
+    path: Readable
     fields: dict[str, Any]
     body: list[str] = field(default_factory=list)
 
 
-def load(path: Path) -> Document:
+def load(path: Readable) -> Document:
     """Read one file: Markdown by its suffix, everything else as JSON.
 
     Raises:
@@ -36,7 +36,7 @@ def load(path: Path) -> Document:
     return _markdown(path, lines) if path.suffix.lower() == MARKDOWN else _json(path, "\n".join(lines))
 
 
-def _json(path: Path, text: str) -> Document:
+def _json(path: Readable, text: str) -> Document:
     try:
         value = json.loads(text)
         if "\\u" in text:  # escapes can hold jamo, which NFC of the file does not see, and halves of a character
@@ -52,7 +52,7 @@ def _json(path: Path, text: str) -> Document:
     return Document(path, value)
 
 
-def _markdown(path: Path, lines: list[str]) -> Document:
+def _markdown(path: Readable, lines: list[str]) -> Document:
     if not lines or lines[0].rstrip() != FRONT_MATTER_FENCE:
         raise DataError(f"{path}, line 1: Markdown without front matter (expected '{FRONT_MATTER_FENCE}').")
     try:

@@ -6,8 +6,10 @@ import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
+from fnmatch import fnmatchcase
 from pathlib import Path
 
+from retrieval_ko.compressed import Archive, Readable
 from retrieval_ko.errors import DataError
 from retrieval_ko.legal.document import load
 from retrieval_ko.legal.registry import type_of
@@ -52,26 +54,36 @@ class ReadingReport:
     problems: list[Problem] = field(default_factory=list)
 
 
-def find_documents(folder: Path, pattern: str = DEFAULT_GLOB) -> list[Path]:
-    """Return the .json and .md files below `folder` that match `pattern`, in the order of their names in NFC.
+def find_documents(source: Path | Archive, pattern: str = DEFAULT_GLOB) -> list[Readable]:
+    """Return the .json and .md files of a folder or an open archive that match `pattern`, in the order of their names in NFC.
 
     Raises:
         DataError: there is no such folder, the pattern is unusable, or no file matches it.
     """
+    named = _names_in_archive(source, pattern) if isinstance(source, Archive) else _names_in_folder(source, pattern)
+    found = [(unicodedata.normalize("NFC", name), name, file) for name, file in named if file.suffix.lower() in SUFFIXES]
+    if not found:
+        where = source.path if isinstance(source, Archive) else source
+        raise DataError(f"{where} holds no .json or .md file that matches {pattern!r}.", 'For example: --glob "**/*.md"')
+    return [file for _, _, file in sorted(found, key=lambda entry: entry[:2])]
+
+
+def _names_in_folder(folder: Path, pattern: str) -> list[tuple[str, Readable]]:
     if not folder.is_dir():
-        raise DataError(
-            f"There is no folder {folder}.", "An archive must be unpacked first: mkdir laws && tar --zstd -xf laws.tar.zst -C laws"
-        )
+        raise DataError(f"There is no folder {folder}.", "Name a folder, or an archive of one (.tar.zst, .tar.gz, .tar).")
     try:
-        found = [path for path in folder.glob(pattern) if path.suffix.lower() in SUFFIXES and path.is_file()]
+        return [(path.relative_to(folder).as_posix(), path) for path in folder.glob(pattern) if path.is_file()]
     except (ValueError, NotImplementedError, IndexError) as failure:
         raise DataError(f"The pattern {pattern!r} cannot be used: {failure}.", 'For example: --glob "**/*.json"') from failure
-    if not found:
-        raise DataError(f"{folder} holds no .json or .md file that matches {pattern!r}.", 'For example: --glob "**/*.md"')
-    return sorted(found, key=lambda path: (unicodedata.normalize("NFC", path.relative_to(folder).as_posix()), path.as_posix()))
 
 
-def read_laws(paths: Iterable[Path], report: ReadingReport, *, strict: bool = False) -> Iterator[Law]:
+def _names_in_archive(archive: Archive, pattern: str) -> list[tuple[str, Readable]]:
+    """Return the files whose whole name or its end matches, since an archive may hold its files below any number of folders."""
+    endings = (pattern.removeprefix("**/"), f"*/{pattern.removeprefix('**/')}")
+    return [(file.name, file) for file in archive.files() if any(fnmatchcase(file.name, ending) for ending in endings)]
+
+
+def read_laws(paths: Iterable[Readable], report: ReadingReport, *, strict: bool = False) -> Iterator[Law]:
     """Yield the law in each file, one at a time, without the articles that are deleted, empty or unusable.
 
     Problems go to `report`; the rest goes on. Two files with one law id: the first is kept. Two laws with one name: both are
@@ -96,16 +108,16 @@ class _Reader:
     def __init__(self, report: ReadingReport, strict: bool) -> None:
         self._report = report
         self._strict = strict
-        self._file_of_id: dict[tuple[str, str], Path] = {}
-        self._file_of_name: dict[tuple[str, str], Path] = {}
+        self._file_of_id: dict[tuple[str, str], Readable] = {}
+        self._file_of_name: dict[tuple[str, str], Readable] = {}
 
-    def report_problem(self, path: Path, reason: str) -> None:
+    def report_problem(self, path: Readable, reason: str) -> None:
         problem = Problem(str(path), reason.removeprefix(f"Cannot read {path}: ").removeprefix(str(path)).lstrip(":, "))
         if self._strict:
             raise DataError(f"{problem}", "Without --strict, files like this one are reported and the rest goes on.")
         self._report.problems.append(problem)
 
-    def read(self, path: Path) -> Law | None:
+    def read(self, path: Readable) -> Law | None:
         document = load(path)
         document_type = type_of(document)
         if document_type.read is None:
@@ -128,7 +140,7 @@ class _Reader:
         self._report.articles[law.level or law.kind] += len(kept.articles)
         return kept
 
-    def _usable(self, path: Path, law: Law) -> Iterator[Article]:
+    def _usable(self, path: Readable, law: Law) -> Iterator[Article]:
         seen: set[str] = set()
         for article in law.articles:
             length = len(article.text)
