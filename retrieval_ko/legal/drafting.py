@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from retrieval_ko.legal.cleaning import before_effective_dates, is_deleted, unwrapped, without_remarks, without_tables, without_title
+from retrieval_ko.legal.identity import inserted_date
 from retrieval_ko.legal.structure import Article, Item, Paragraph, Subitem
 
 
@@ -31,6 +32,7 @@ class ArticleDraft:
         self._open: list[_Piece] = [self._paragraphs[0]]
         self._among_dates = False
         self._deleted_something = False
+        self._inserted = ""
 
     def paragraph(self, number: int, text: str) -> None:
         """Begin the 항 `number`."""
@@ -54,9 +56,14 @@ class ArticleDraft:
     def more(self, lines: Iterable[str]) -> None:
         """Add lines to whatever was begun last."""
         for line in lines:
+            self.remark(line)
             if not self._among_dates:
                 kept, self._among_dates = before_effective_dates(line)
                 self._open[-1].lines.append(kept)
+
+    def remark(self, line: str) -> None:
+        """Note since when the article stands under its number, where `line` says so ([본조신설 …])."""
+        self._inserted = max(self._inserted, inserted_date(line))
 
     def _begin(self, level: int, label: str, text: str) -> None:
         if self._among_dates:
@@ -77,7 +84,7 @@ class ArticleDraft:
             )
             for piece in kept
         )
-        return Article(self.number, self.title, paragraphs, deleted=not paragraphs and self._deleted_something)
+        return Article(self.number, self.title, paragraphs, not paragraphs and self._deleted_something, self._inserted)
 
     def _clean(self, piece: _Piece) -> bool:
         piece.text = without_remarks(" ".join(without_tables(piece.lines)))

@@ -11,14 +11,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
+from retrieval_ko.compressed import Readable
 from retrieval_ko.errors import DataError
 from retrieval_ko.legal import inline
 from retrieval_ko.legal.document import Document
 from retrieval_ko.legal.drafting import ArticleDraft
-from retrieval_ko.legal.identity import annex_label, iso_date, required
+from retrieval_ko.legal.identity import annex_label, first_supplement, iso_date, required
 from retrieval_ko.legal.numbering import ARTICLE_NUMBER, article_number, number_of
 from retrieval_ko.legal.structure import Annex, Article, Law
 
@@ -56,6 +56,7 @@ def read_statute(document: Document) -> Law:
         effective_date=iso_date(basics.get("시행일자")),
         articles=tuple(_article(path, unit) for unit in _objects(path, units, "조문단위") if unit.get("조문여부") == "조문"),
         annexes=_annexes(path, law),
+        enacted=_enacted(path, law),
     )
 
 
@@ -79,10 +80,11 @@ def read_admin_rule(document: Document) -> Law:
         effective_date=iso_date(basics.get("시행일자")),
         articles=inline.read_articles(elements),
         annexes=_annexes(path, rule),
+        enacted=_enacted(path, rule),
     )
 
 
-def _article(path: Path, unit: dict[str, Any]) -> Article:
+def _article(path: Readable, unit: dict[str, Any]) -> Article:
     number, branch = (str(unit.get(name) or "") for name in ("조문번호", "조문가지번호"))
     if not number.isdigit() or (branch and not branch.isdigit()):
         raise DataError(f"{path}: an article has the 조문번호 {number!r} and 조문가지번호 {branch!r}, which are no numbers.")
@@ -99,10 +101,12 @@ def _article(path: Path, unit: dict[str, Any]) -> Article:
             draft.more(text)
         for item in _objects(path, paragraph, "호"):
             _add_item(path, draft, item)
+    for remark in _lines(path, unit.get("조문참고자료"), "조문참고자료"):
+        draft.remark(remark)
     return draft.finish()
 
 
-def _add_item(path: Path, draft: ArticleDraft, item: dict[str, Any]) -> None:
+def _add_item(path: Readable, draft: ArticleDraft, item: dict[str, Any]) -> None:
     text = _lines(path, item.get("호내용"), "호내용")
     number = _label(_ITEM_HEAD, text, item.get("호번호"))
     draft.item(number, "")
@@ -122,7 +126,7 @@ def _without(head: re.Pattern[str], lines: list[str]) -> list[str]:
     return [head.sub("", lines[0]), *lines[1:]] if lines else []
 
 
-def _annexes(path: Path, law: dict[str, Any]) -> tuple[Annex, ...]:
+def _annexes(path: Readable, law: dict[str, Any]) -> tuple[Annex, ...]:
     holder = law.get("별표")
     units = _objects(path, holder, "별표단위") if isinstance(holder, dict) else []
     return tuple(
@@ -131,14 +135,25 @@ def _annexes(path: Path, law: dict[str, Any]) -> tuple[Annex, ...]:
     )
 
 
-def _object(path: Path, holder: dict[str, Any], name: str) -> dict[str, Any]:
+def _enacted(path: Readable, law: dict[str, Any]) -> str:
+    """Return the date of the first 부칙; statutes give 부칙단위, rules give lists of texts and dates."""
+    holder = law.get("부칙")
+    if not isinstance(holder, dict):
+        return ""
+    units = _objects(path, holder, "부칙단위") if "부칙단위" in holder else [holder]
+    texts = [line for unit in units for line in _lines(path, unit.get("부칙내용"), "부칙내용")]
+    dates = [iso_date(date) for unit in units for date in _lines(path, unit.get("부칙공포일자"), "부칙공포일자")]
+    return first_supplement(texts) or min(filter(None, dates), default="")
+
+
+def _object(path: Readable, holder: dict[str, Any], name: str) -> dict[str, Any]:
     value = holder.get(name)
     if not isinstance(value, dict):
         raise DataError(f"{path}: expected an object in {name}, found {type(value).__name__ if name in holder else 'nothing'}.")
     return value
 
 
-def _objects(path: Path, holder: dict[str, Any], name: str) -> list[dict[str, Any]]:
+def _objects(path: Readable, holder: dict[str, Any], name: str) -> list[dict[str, Any]]:
     value = holder.get(name)
     values = value if isinstance(value, list) else [] if value is None else [value]
     for entry in values:
@@ -147,12 +162,12 @@ def _objects(path: Path, holder: dict[str, Any], name: str) -> list[dict[str, An
     return values
 
 
-def _lines(path: Path, value: object, name: str) -> list[str]:
+def _lines(path: Readable, value: object, name: str) -> list[str]:
     """Return the lines of a text; law.go.kr gives longer ones as lists of lists of lines."""
     return list(_walk(path, value, name)) if value is not None else []
 
 
-def _walk(path: Path, value: object, name: str) -> Iterator[str]:
+def _walk(path: Readable, value: object, name: str) -> Iterator[str]:
     if isinstance(value, str):
         yield from value.splitlines()
     elif isinstance(value, list):

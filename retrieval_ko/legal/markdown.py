@@ -6,7 +6,7 @@ r"""Statutes as legalize-kr keeps them: Markdown with YAML front matter.
   1\. …                          a 호, two blanks before it
     가\. …                        a 목, four
  1) …                            goes on with what stands above it
-## 부칙                           the end: supplementary provisions are not read
+## 부칙                           the end: of the supplementary provisions only the first date is read
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import re
 from retrieval_ko.errors import DataError
 from retrieval_ko.legal.document import Document
 from retrieval_ko.legal.drafting import ArticleDraft
-from retrieval_ko.legal.identity import annex_label, iso_date, required
+from retrieval_ko.legal.identity import annex_label, first_supplement, iso_date, required
 from retrieval_ko.legal.numbering import ARTICLE_NUMBER, CIRCLED_CLASS, number_of
 from retrieval_ko.legal.structure import Annex, Article, Law
 
@@ -44,6 +44,7 @@ def read(document: Document) -> Law:
     lines = [line.rstrip() for line in document.body]
     if _SUPPLEMENT not in lines:
         raise DataError(f"{path}: ends without the supplementary provisions ('{_SUPPLEMENT}') that every statute has: the file is cut off.")
+    end = lines.index(_SUPPLEMENT)
     attachments = fields.get("첨부파일")
     annexes = [entry for entry in attachments if isinstance(entry, dict)] if isinstance(attachments, list) else []
     return Law(
@@ -52,11 +53,12 @@ def read(document: Document) -> Law:
         name=required(path, fields, "제목"),
         level=str(fields.get("법령구분", "")),
         effective_date=iso_date(fields.get("시행일자")),
-        articles=_articles(lines[: lines.index(_SUPPLEMENT)]),
+        articles=_articles(lines[:end]),
         annexes=tuple(
             Annex(annex_label(entry.get("별표구분"), entry.get("별표번호"), entry.get("별표가지번호")), str(entry.get("제목", "")))
             for entry in annexes
         ),
+        enacted=first_supplement(lines[end + 1 :]),
     )
 
 

@@ -13,6 +13,8 @@ CIRCLED_CLASS = f"[{_CIRCLED}]"
 ARTICLE_NUMBER = r"제\d+(?:-\d+)?조(?:의\d+)?"
 """제3조, 제3조의2, and 제1-1조 as rules of the financial authorities count (chapter, article)."""
 
+_ARTICLE_PARTS = re.compile(r"제(?:(\d+)-)?(\d+)조(?:의(\d+))?")
+
 _INITIALS = (0, 2, 3, 5, 6, 7, 9, 11, 12, 14, 15, 16, 17, 18)
 _VOWELS = (0, 4, 8, 13, 18, 20)
 SUBITEM_LABELS = "".join(chr(0xAC00 + (initial * 21 + vowel) * 28) for vowel in _VOWELS for initial in _INITIALS)
@@ -37,3 +39,10 @@ def article_number(number: str, branch: str = "") -> str:
 def item_order(number: str) -> tuple[int, ...]:
     """Return (1, 2) for `1의2`, so that items can be compared."""
     return tuple(int(part) for part in re.findall(r"\d+", number))
+
+
+def article_order(number: str) -> tuple[int, int, int]:
+    """Return (0, 3, 2) for `제3조의2` and (1, 4, 0) for `제1-4조`, so that articles can be compared."""
+    found = _ARTICLE_PARTS.match(number)
+    chapter, main, branch = (int(part or 0) for part in found.groups()) if found else (0, 0, 0)
+    return chapter, main, branch

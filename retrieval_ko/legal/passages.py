@@ -51,16 +51,20 @@ class LegalPassage(NamedTuple):
         }
 
 
+def article_id(kind: str, law_id: str, number: str) -> str:
+    """Return `LAW_000086_제3조의2`, the id of an article."""
+    return f"{ID_PREFIXES.get(kind, kind.upper())}_{law_id}_{number}"
+
+
 def passages_of(law: Law, unit: Unit = Unit.ARTICLE) -> Iterator[LegalPassage]:
     """Yield a law's passages in its order. Units that the source numbers alike become one passage, so that ids are unique."""
-    prefix = ID_PREFIXES.get(law.kind, law.kind.upper())
     for article in law.articles:
         bodies: dict[str, str] = {}
         for suffix, body in _units(article, unit):
             bodies[suffix] = f"{bodies[suffix]}\n{body}" if suffix in bodies else body
         for suffix, body in bodies.items():
             heading = f"{law.name} {article.heading}"
-            yield LegalPassage(f"{prefix}_{law.law_id}_{article.number}{suffix}", law, article.number, heading, body)
+            yield LegalPassage(f"{article_id(law.kind, law.law_id, article.number)}{suffix}", law, article.number, heading, body)
 
 
 def _units(article: Article, unit: Unit) -> Iterator[tuple[str, str]]:

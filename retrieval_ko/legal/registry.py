@@ -30,11 +30,14 @@ class DocumentType:
     read: Callable[[Document], Law] | None
 
 
+PRECEDENT = DocumentType("precedent", lambda document: "판례일련번호" in document.fields, None)
+"""Cases are no laws: `precedents.read_precedents` reads them."""
+
 _TYPES = [
     DocumentType("statute (law.go.kr)", law_go_kr.is_statute, law_go_kr.read_statute),
     DocumentType("administrative rule (law.go.kr)", law_go_kr.is_admin_rule, law_go_kr.read_admin_rule),
     DocumentType("statute (legalize-kr)", markdown.recognises, markdown.read),
-    DocumentType("precedent", lambda document: "판례일련번호" in document.fields, None),
+    PRECEDENT,
 ]
 
 

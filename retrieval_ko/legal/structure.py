@@ -64,12 +64,14 @@ class Article:
         number: as it is cited, `제3조의2`.
         title: empty for old laws that give their articles none.
         deleted: nothing but the word 삭제 is left of it.
+        inserted: ISO date since when this text stands under this number ([본조신설 …], […에서 이동 …]); empty where the source tells none.
     """
 
     number: str
     title: str
     paragraphs: tuple[Paragraph, ...] = ()
     deleted: bool = False
+    inserted: str = ""
 
     @property
     def heading(self) -> str:
@@ -99,6 +101,7 @@ class Law:
         law_id: 법령ID, or 행정규칙일련번호.
         level: 법률, 대통령령, 총리령, 고시 …
         effective_date: 시행일자, ISO; empty where the source has none.
+        enacted: ISO date of the first 부칙: when the law was enacted, or last wholly revised; empty where the source has none.
     """
 
     kind: str
@@ -108,3 +111,4 @@ class Law:
     effective_date: str
     articles: tuple[Article, ...]
     annexes: tuple[Annex, ...] = ()
+    enacted: str = ""

@@ -102,11 +102,15 @@ def json_law():
             "시행일자": "20240703",
         }
         annex = {"별표단위": {"별표번호": "0001", "별표가지번호": "02", "별표구분": "별표", "별표제목": "과태료의 부과기준"}}
-        law = {"기본정보": basics, "조문": {"조문단위": UNITS if units is None else units}, "별표": annex}
+        law = {"기본정보": basics, "조문": {"조문단위": UNITS if units is None else units}, "부칙": SUPPLEMENT, "별표": annex}
         return json.dumps({"법령": law}, **{"ensure_ascii": False, **dump})
 
     return text
 
+
+SUPPLEMENT = {
+    "부칙단위": {"부칙공포일자": "20200102", "부칙내용": [["부칙 <제1호,2020.1.2>", "제1조(시행일) 이 법은 공포한 날부터 시행한다."]]}
+}
 
 UNITS = [
     {"조문여부": "전문", "조문번호": "1", "조문제목": "", "조문내용": "제1장 총칙 <개정 2020.1.2>"},
