@@ -3,6 +3,7 @@
 import math
 import random
 from collections import Counter
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -10,8 +11,9 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from rank_bm25 import BM25Okapi
 
-from retrieval_ko.bm25 import Bm25Index, ranked
+from retrieval_ko.bm25 import Bm25Index, Formula, ranked
 from retrieval_ko.records import Passage
+from retrieval_ko.terms import Tokenization
 
 K1, B = 1.2, 0.75
 WORD = st.sampled_from(["가", "나", "다", "라", "마"])
@@ -64,12 +66,60 @@ def test_one_term_scores_are_proportional_to_those_of_rank_bm25(corpus, term):
     assert found == pytest.approx(expected, rel=1e-5)
 
 
-def test_many_terms_rank_as_in_rank_bm25_where_every_idf_is_the_same():
-    corpus = [["가", "가", "나", "바"], ["나", "사", "아", "자", "차"], ["가", "다"], ["다", "카"], ["라"], ["라", "타"], ["파"]]
-    query = ["가", "나", "다", "라"]  # each in two of the seven passages
-    scores = BM25Okapi(corpus, k1=K1, b=B).get_scores(query)
-    order = [f"p{number}" for number in np.argsort(-scores, kind="stable") if scores[number] > 0]
-    assert [passage for passage, _ in index_of(corpus).rank(" ".join(query))] == order
+@settings(max_examples=150, deadline=None)
+@given(
+    st.lists(st.lists(WORD, min_size=1, max_size=8), min_size=2, max_size=12),
+    st.lists(WORD, min_size=1, max_size=4),
+    st.floats(0.1, 3),
+    st.floats(0, 1),
+)
+def test_okapis_formula_gives_the_scores_and_the_order_of_rank_bm25(corpus, query, k1, b):
+    corpus += [["바"]] * (
+        len(corpus) + 1
+    )  # so that no term of the query stands in half of the passages, where rank-bm25 has a rule of its own
+    reference = BM25Okapi(corpus, k1=k1, b=b).get_scores(query)
+    ranking = index_of(corpus, formula=Formula.OKAPI, k1=k1, b=b).rank(" ".join(query), size=len(corpus))
+    assert dict(ranking) == pytest.approx({f"p{n}": score for n, score in enumerate(reference) if score > 0}, rel=1e-5)
+    in_order = [reference[int(passage[1:])] for passage, _ in ranking]
+    assert all(left >= right * (1 - 1e-5) for left, right in pairwise(in_order))
+
+
+def test_lucenes_formula_keeps_a_term_of_most_passages_and_okapis_does_not():
+    corpus = [["가"], ["가", "나"], ["다"]]
+    assert {passage for passage, _ in index_of(corpus).rank("가")} == {"p0", "p1"}
+    assert index_of(corpus, formula=Formula.OKAPI).rank("가") == []
+
+
+@settings(max_examples=30, deadline=None)
+@given(CORPORA, st.lists(st.lists(WORD, max_size=4).map(" ".join), max_size=150), st.integers(1, 3))
+def test_many_queries_rank_as_one_by_one_whatever_the_workers(corpus, queries, workers):
+    index = index_of(corpus, workers=workers)
+    assert list(index.rank_many(iter(queries), size=3)) == [index.rank(query, size=3) for query in queries]
+
+
+@given(CORPORA, st.permutations(["가", "나", "다", "가"]))
+def test_the_order_of_a_querys_terms_changes_no_bit_of_a_score(corpus, terms):
+    assert index_of(corpus).rank(" ".join(terms)) == index_of(corpus).rank("가 나 다 가")
+
+
+def test_scores_are_those_of_all_passages_in_the_order_of_ids():
+    index = index_of([["가", "나"], ["다"], ["가"]])
+    assert {passage: score for passage, score in zip(index.ids, index.scores("가").tolist(), strict=True) if score} == dict(
+        index.rank("가")
+    )
+    assert [index.ids[index.rows[passage]] for passage in index.ids] == index.ids
+
+
+@pytest.mark.parametrize("tokenization", Tokenization)
+def test_every_tokenization_finds_the_words_of_a_passage(tokenization):
+    index = Bm25Index([Passage(id="p1", text="도서관 예약 안내"), Passage(id="p2", text="박물관 휴관")], tokenization=tokenization)
+    assert [passage for passage, _ in index.rank("예약")] == ["p1"]
+
+
+def test_bigrams_find_a_part_of_a_compound_that_white_space_does_not():
+    passages = [Passage(id="p1", text="임대차보증금반환청구"), Passage(id="p2", text="박물관")]
+    assert [passage for passage, _ in Bm25Index(passages, tokenization=Tokenization.BIGRAM).rank("보증금의 반환")] == ["p1"]
+    assert Bm25Index(passages, tokenization=Tokenization.WHITESPACE).rank("보증금의 반환") == []
 
 
 @settings(deadline=None)
