@@ -2,13 +2,15 @@
 # make test    set up, then all tests; the embedded OpenSearch node is used where a JDK >= 21 and Maven are
 # make lint    ruff and mypy
 # make bench   the figures in the documents, measured anew
+# make prepare SOURCE=… OUT=…   real Korean data to collections with negatives (docs/data/README.md)
+# make bench-bm25 SOURCE=…     BM25 against rank-bm25 on a collection
 # make setup   the environment alone, in .venv
 
 PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/ready
 
-.PHONY: demo test lint bench setup clean
+.PHONY: demo test lint bench bench-bm25 prepare setup clean
 
 demo: setup
 	$(BIN)/sparse-ko demo
@@ -23,6 +25,12 @@ lint: setup
 
 bench: setup
 	$(BIN)/python scripts/bench.py
+
+bench-bm25: setup
+	$(BIN)/python scripts/bench_bm25.py $(SOURCE) --passages 50000 --queries 200 --repeats 3
+
+prepare: setup
+	scripts/prepare_all.sh $(SOURCE) $(OUT)
 
 setup: $(READY)
 

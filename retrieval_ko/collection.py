@@ -29,6 +29,9 @@ from retrieval_ko.records import Passage, Query, SynonymPair
 PASSAGE_LIMIT_CHARACTERS = 1_000_000
 """Longer than any statute article or article of an encyclopaedia; a text above it is a file that was not split into passages."""
 
+OWN_FILES = frozenset({"collection.json", "corpus.jsonl", "queries.jsonl", "synonyms.jsonl", "qrels", "pairs"})
+"""What a collection folder holds; a command that writes one replaces nothing else."""
+
 Judged = Literal["passage", "parent"]
 """What judgements name: passages, or the parents that passages are parts of."""
 

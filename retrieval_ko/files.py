@@ -8,13 +8,13 @@ import json
 import os
 import secrets
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from retrieval_ko.compressed import Readable, opened
-from retrieval_ko.errors import DataError, RetrievalError
+from retrieval_ko.errors import DataError, RetrievalError, UsageError
 
 
 def _unfinished_name(target: Path) -> Path:
@@ -107,6 +107,19 @@ def new_folder(target: Path) -> Iterator[Path]:
     except BaseException:
         shutil.rmtree(temporary, ignore_errors=True)
         raise
+
+
+def check_replaceable(folder: Path, own: Container[str]) -> None:
+    """Make sure that a new folder at `folder` replaces nothing but an earlier one of its kind, which holds files named in `own`.
+
+    Raises:
+        UsageError: it is a file, or holds something else.
+    """
+    if folder.exists() and not folder.is_dir():
+        raise UsageError(f"{folder} is a file.", "Name a folder with --out.")
+    others = sorted(entry.name for entry in folder.iterdir() if entry.name not in own) if folder.exists() else []
+    if others:
+        raise UsageError(f"{folder} holds other files ({', '.join(others[:3])}), which would be replaced.", "Name a new folder with --out.")
 
 
 def write_text(target: Path, text: str) -> None:

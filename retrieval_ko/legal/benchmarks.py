@@ -19,9 +19,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from retrieval_ko.collection import Judgements, SplitRule, write_judgements
+from retrieval_ko.collection import OWN_FILES, Judgements, SplitRule, write_judgements
 from retrieval_ko.errors import DataError
-from retrieval_ko.files import new_folder, write_json, write_jsonl
+from retrieval_ko.files import check_replaceable, new_folder, write_json, write_jsonl
 from retrieval_ko.legal.cases import CaseIndex
 from retrieval_ko.legal.collection import passage_record
 from retrieval_ko.legal.issue_queries import IssueQuery, IssueReport, issue_queries
@@ -98,7 +98,10 @@ def write_benchmarks(
 
     Raises:
         DataError: there is no article, no case, or no issue that cites anything.
+        UsageError: one of the three folders holds other files.
     """
+    for name in (CITE, PREC, HOLDING):
+        check_replaceable(folder / name, OWN_FILES)
     with ExitStack() as stack:
         cite, prec, holding = (_Draft(name, stack.enter_context(new_folder(folder / name))) for name in (CITE, PREC, HOLDING))
         articles: set[str] = set()

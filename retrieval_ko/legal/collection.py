@@ -6,13 +6,12 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+from retrieval_ko.collection import OWN_FILES
 from retrieval_ko.errors import DataError
-from retrieval_ko.files import new_folder, write_json, write_jsonl
+from retrieval_ko.files import check_replaceable, new_folder, write_json, write_jsonl
 from retrieval_ko.legal.passages import LegalPassage, Unit, passages_of
 from retrieval_ko.legal.structure import Law
 from retrieval_ko.records import Passage
-
-OWN_FILES = {"collection.json", "corpus.jsonl"}
 
 
 def passage_record(passage: LegalPassage) -> Passage:
@@ -31,26 +30,13 @@ def passage_record(passage: LegalPassage) -> Passage:
     )
 
 
-def check_output_folder(folder: Path) -> None:
-    """Make sure that writing a collection to `folder` replaces nothing but an earlier one of its kind.
-
-    Raises:
-        DataError: it is a file, or holds something else.
-    """
-    if folder.exists() and not folder.is_dir():
-        raise DataError(f"{folder} is a file.", "Name a folder with --out.")
-    others = sorted(entry.name for entry in folder.iterdir() if entry.name not in OWN_FILES) if folder.exists() else []
-    if others:
-        raise DataError(f"{folder} holds other files ({', '.join(others[:3])}), which would be replaced.", "Name a new folder with --out.")
-
-
 def write_collection(laws: Iterable[Law], folder: Path, unit: Unit = Unit.ARTICLE) -> int:
     """Write the laws' passages as a BEIR folder, whole or not at all, and return how many passages there are.
 
     Raises:
         DataError: `folder` holds other files, or there is no passage.
     """
-    check_output_folder(folder)
+    check_replaceable(folder, OWN_FILES)
     with new_folder(folder) as target:
         count = write_jsonl(target / "corpus.jsonl", _rows(laws, unit))
         if not count:

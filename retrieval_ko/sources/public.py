@@ -6,13 +6,14 @@ from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from pathlib import Path
 
+from retrieval_ko.collection import OWN_FILES
 from retrieval_ko.errors import DataError, UsageError
-from retrieval_ko.files import folder_sha256, read_json, sha256
+from retrieval_ko.files import check_replaceable, folder_sha256, read_json, sha256
 from retrieval_ko.sources import judged_folders, squad, tabular
 from retrieval_ko.sources.cache import cached_collection, default_cache
 from retrieval_ko.sources.hub import PREFIX, HubName, read_hub
 from retrieval_ko.sources.report import SourceReport
-from retrieval_ko.sources.writing import CollectionWriter, check_output_folder, new_collection
+from retrieval_ko.sources.writing import CollectionWriter, new_collection
 
 
 class Format(StrEnum):
@@ -77,7 +78,7 @@ def import_source(source: str, out: Path, report: SourceReport, settings: Import
         DataError: the source is missing or unreadable, or holds no passage; with `strict`, the first problem.
         UsageError: a column or a library is not there, or the format cannot be told.
     """
-    check_output_folder(out)
+    check_replaceable(out, OWN_FILES)
     if source.startswith(PREFIX):
         hub_name = HubName.parse(source)
         place = cache or default_cache()

@@ -11,14 +11,12 @@ from typing import Any, TextIO
 
 from pydantic import ValidationError
 
-from retrieval_ko.collection import PASSAGE_LIMIT_CHARACTERS, Collection, Judged, SplitRule, first_complaint
+from retrieval_ko.collection import OWN_FILES, PASSAGE_LIMIT_CHARACTERS, Collection, Judged, SplitRule, first_complaint
 from retrieval_ko.errors import DataError
-from retrieval_ko.files import new_folder, write_json
+from retrieval_ko.files import check_replaceable, new_folder, write_json
 from retrieval_ko.pairs.near_duplicates import near_duplicates
 from retrieval_ko.records import Passage, Query, TrainingPair
 from retrieval_ko.sources.report import SourceReport
-
-OWN_FILES = {"collection.json", "corpus.jsonl", "queries.jsonl", "qrels", "pairs"}
 
 _HALF_A_CHARACTER = re.compile("[\ud800-\udfff]")
 
@@ -104,19 +102,6 @@ class CollectionWriter:
         return self._open[name]
 
 
-def check_output_folder(folder: Path) -> None:
-    """Make sure that writing a collection to `folder` replaces nothing but an earlier one.
-
-    Raises:
-        DataError: it is a file, or holds something else.
-    """
-    if folder.exists() and not folder.is_dir():
-        raise DataError(f"{folder} is a file.", "Name a folder with --out.")
-    others = sorted(entry.name for entry in folder.iterdir() if entry.name not in OWN_FILES) if folder.exists() else []
-    if others:
-        raise DataError(f"{folder} holds other files ({', '.join(others[:3])}), which would be replaced.", "Name a new folder with --out.")
-
-
 def near_copies(train: Sequence[str], held_out: Sequence[str]) -> set[str]:
     """Return the texts of training that say almost the same as one that is held out (character 8-gram containment above a half)."""
     return {train[found.left] for found in near_duplicates(train, held_out)}
@@ -137,7 +122,7 @@ def new_collection(
     Raises:
         DataError: `folder` holds other files, or no passage was written.
     """
-    check_output_folder(folder)
+    check_replaceable(folder, OWN_FILES)
     with new_folder(folder) as target:
         with ExitStack() as files:
             writer = CollectionWriter(target, files, report)

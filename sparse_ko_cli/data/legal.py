@@ -11,15 +11,15 @@ from typing import Annotated, TextIO
 import typer
 from rich.markup import escape
 
+from retrieval_ko.collection import OWN_FILES
 from retrieval_ko.errors import DataError
-from retrieval_ko.files import new_file
-from retrieval_ko.legal.collection import check_output_folder, write_collection
+from retrieval_ko.files import check_replaceable, new_file
+from retrieval_ko.legal.collection import write_collection
 from retrieval_ko.legal.passages import Unit, passages_of
-from retrieval_ko.legal.reading import DEFAULT_GLOB, ReadingReport, find_documents, read_laws
+from retrieval_ko.legal.reading import DEFAULT_GLOB, ReadingReport, read_laws
 from retrieval_ko.legal.structure import Law
-from retrieval_ko.terminal import exit_on_error, notes, out, print_json, progress_bar
-
-SHOWN_PROBLEMS = 20
+from retrieval_ko.terminal import exit_on_error, out, print_json, progress_bar
+from sparse_ko_cli.data.documents import documents, show_problems
 
 UnitOption = Annotated[Unit, typer.Option(help="What becomes a passage: 조, each 항, or each 호.")]
 StrictOption = Annotated[bool, typer.Option("--strict", help="Stop at the first file that is wrong; write nothing.")]
@@ -27,7 +27,9 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print the result as JS
 
 
 def legal(
-    source: Annotated[Path, typer.Option(help="A folder with law.go.kr JSON or legalize-kr Markdown.", metavar="DIR")],
+    source: Annotated[
+        Path, typer.Option(help="A folder or archive (.tar.zst, .tar.gz) with law.go.kr JSON or legalize-kr Markdown.", metavar="DIR")
+    ],
     out_folder: Annotated[Path, typer.Option("--out", help="The collection folder to write.", metavar="DIR")],
     unit: UnitOption = Unit.ARTICLE,
     glob: Annotated[str, typer.Option(help="Which files below the folder (.json and .md).")] = DEFAULT_GLOB,
@@ -38,22 +40,24 @@ def legal(
 
     Files that are wrong are reported and the rest goes on; the exit code is then 1.
 
-    Example: sparse-ko data legal --source kr --out statutes
+    Example: sparse-ko data legal --source statutes.tar.zst --out statutes
     """
     with exit_on_error():
-        check_output_folder(out_folder)
+        check_replaceable(out_folder, OWN_FILES)
         report = ReadingReport()
-        with _reading(source, glob, report, strict) as laws:
-            try:
+        try:
+            with _reading(source, glob, report, strict) as laws:
                 passages = write_collection(laws, out_folder, unit)
-            except DataError:
-                _show_problems(report)
-                raise
+        except DataError:
+            show_problems(report.problems)
+            raise
         _finish(report, {str(out_folder): passages}, as_json)
 
 
 def preprocess_auto(
-    src_dir: Annotated[Path, typer.Option(help="The folder with raw documents.", metavar="DIR")] = Path("data"),
+    src_dir: Annotated[Path, typer.Option(help="The folder or archive (.tar.zst, .tar.gz) with raw documents.", metavar="DIR")] = Path(
+        "data"
+    ),
     out_law: Annotated[Path, typer.Option(help="Where passages of statutes go.", metavar="FILE")] = Path(
         "data/processed/law_passages.jsonl"
     ),
@@ -76,19 +80,18 @@ def preprocess_auto(
             raise DataError(f"--out-law and --out-admin are the same file, {out_law}.", "Name two files.")
         targets = {"law": out_law, "admin": out_admin}
         report = ReadingReport()
-        with _reading(src_dir, glob, report, strict) as laws:
-            try:
+        try:
+            with _reading(src_dir, glob, report, strict) as laws:
                 written = _write_passages(laws, targets, unit)
-            except DataError:
-                _show_problems(report)
-                raise
+        except DataError:
+            show_problems(report.problems)
+            raise
         _finish(report, {str(target): written.get(kind, 0) for kind, target in targets.items()}, as_json)
 
 
 @contextmanager
 def _reading(source: Path, glob: str, report: ReadingReport, strict: bool) -> Iterator[Iterator[Law]]:
-    paths = find_documents(source, glob)
-    with progress_bar("files") as bar:
+    with documents(source, report, strict, glob) as paths, progress_bar("files") as bar:
         yield read_laws(bar.track(paths, description="Reading"), report, strict=strict)
 
 
@@ -111,13 +114,6 @@ def _write_passages(laws: Iterator[Law], targets: dict[str, Path], unit: Unit) -
     return counts
 
 
-def _show_problems(report: ReadingReport) -> None:
-    for problem in report.problems[:SHOWN_PROBLEMS]:
-        notes.print(escape(str(problem)), soft_wrap=True)
-    if len(report.problems) > SHOWN_PROBLEMS:
-        notes.print(f"… and {len(report.problems) - SHOWN_PROBLEMS:,} more; --json lists all.")
-
-
 def _finish(report: ReadingReport, written: dict[str, int], as_json: bool) -> None:
     if as_json:
         print_json(
@@ -133,7 +129,7 @@ def _finish(report: ReadingReport, written: dict[str, int], as_json: bool) -> No
             }
         )
     else:
-        _show_problems(report)
+        show_problems(report.problems)
         out.print(
             f"{report.files:,} files: {report.laws['law']:,} statutes, {report.laws['admin']:,} administrative rules, "
             f"{report.articles.total():,} articles; left out: {report.deleted:,} deleted, {report.empty:,} without text."

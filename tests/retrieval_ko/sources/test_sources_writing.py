@@ -1,7 +1,7 @@
 import pytest
 
 from retrieval_ko.collection import Collection
-from retrieval_ko.errors import DataError
+from retrieval_ko.errors import DataError, UsageError
 from retrieval_ko.pairs.training_pairs import read_pairs
 from retrieval_ko.sources.report import SourceReport
 from retrieval_ko.sources.writing import near_copies, new_collection
@@ -70,7 +70,7 @@ def test_an_older_collection_is_replaced_and_anything_else_is_not(tmp_path):
             writer.add_passage("p1", text)
     assert Collection.read(tmp_path / "set").passages["p1"].text == "둘"
     (tmp_path / "set/thesis.docx").write_text("!")
-    with pytest.raises(DataError, match=r"thesis\.docx"), begin(tmp_path / "set"):
+    with pytest.raises(UsageError, match=r"thesis\.docx"), begin(tmp_path / "set"):
         pass
 
 

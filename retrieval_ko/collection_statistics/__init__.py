@@ -1,0 +1,1 @@
+"""What a collection holds, in numbers: counted in one pass over the passages, and set into a report."""
