@@ -109,15 +109,21 @@ def new_folder(target: Path) -> Iterator[Path]:
         raise
 
 
-def check_replaceable(folder: Path, own: Container[str]) -> None:
-    """Make sure that a new folder at `folder` replaces nothing but an earlier one of its kind, which holds files named in `own`.
+def check_replaceable(folder: Path, own: Container[str], mark: str) -> None:
+    """Make sure that a new folder at `folder` replaces nothing but an earlier one of its kind.
+
+    Args:
+        folder: where the new one is to be.
+        own: the names such a folder may hold.
+        mark: the one every such folder holds; without it, the others are somebody's own files that bear the same names.
 
     Raises:
         UsageError: it is a file, or holds something else.
     """
     if folder.exists() and not folder.is_dir():
         raise UsageError(f"{folder} is a file.", "Name a folder with --out.")
-    others = sorted(entry.name for entry in folder.iterdir() if entry.name not in own) if folder.exists() else []
+    held = sorted(entry.name for entry in folder.iterdir()) if folder.exists() else []
+    others = [name for name in held if name not in own] if mark in held else held
     if others:
         raise UsageError(f"{folder} holds other files ({', '.join(others[:3])}), which would be replaced.", "Name a new folder with --out.")
 

@@ -44,9 +44,10 @@ def exit_on_error() -> Iterator[None]:
     try:
         yield
     except RetrievalError as error:
-        notes.print(f"[bold red]Error:[/] {escape(error.problem)}")
+        # The terminal wraps: a path that was broken by us could not be copied.
+        notes.print(f"[bold red]Error:[/] {escape(error.problem)}", soft_wrap=True)
         if error.remedy:
-            notes.print(escape(error.remedy))
+            notes.print(escape(error.remedy), soft_wrap=True)
         raise SystemExit(error.exit_code) from None
     except KeyboardInterrupt:
         notes.print("Interrupted. Finished files are kept; nothing is half-written.")

@@ -21,7 +21,7 @@ def write_statistics_report(statistics: CollectionStatistics, folder: Path) -> N
     """
     from retrieval_ko.collection_statistics.plots import write_histograms  # matplotlib loads for a second
 
-    check_replaceable(folder, OWN_FILES)
+    check_replaceable(folder, OWN_FILES, "report.json")
     groups: dict[str, SplitStatistics | PairStatistics] = {
         **statistics.splits,
         **{f"pairs/{name}": pairs for name, pairs in statistics.pairs.items()},

@@ -101,7 +101,7 @@ def write_benchmarks(
         UsageError: one of the three folders holds other files.
     """
     for name in (CITE, PREC, HOLDING):
-        check_replaceable(folder / name, OWN_FILES)
+        check_replaceable(folder / name, OWN_FILES, "collection.json")
     with ExitStack() as stack:
         cite, prec, holding = (_Draft(name, stack.enter_context(new_folder(folder / name))) for name in (CITE, PREC, HOLDING))
         articles: set[str] = set()

@@ -36,7 +36,7 @@ def write_collection(laws: Iterable[Law], folder: Path, unit: Unit = Unit.ARTICL
     Raises:
         DataError: `folder` holds other files, or there is no passage.
     """
-    check_replaceable(folder, OWN_FILES)
+    check_replaceable(folder, OWN_FILES, "collection.json")
     with new_folder(folder) as target:
         count = write_jsonl(target / "corpus.jsonl", _rows(laws, unit))
         if not count:

@@ -78,7 +78,7 @@ def import_source(source: str, out: Path, report: SourceReport, settings: Import
         DataError: the source is missing or unreadable, or holds no passage; with `strict`, the first problem.
         UsageError: a column or a library is not there, or the format cannot be told.
     """
-    check_replaceable(out, OWN_FILES)
+    check_replaceable(out, OWN_FILES, "collection.json")
     if source.startswith(PREFIX):
         hub_name = HubName.parse(source)
         place = cache or default_cache()

@@ -122,7 +122,7 @@ def new_collection(
     Raises:
         DataError: `folder` holds other files, or no passage was written.
     """
-    check_replaceable(folder, OWN_FILES)
+    check_replaceable(folder, OWN_FILES, "collection.json")
     with new_folder(folder) as target:
         with ExitStack() as files:
             writer = CollectionWriter(target, files, report)

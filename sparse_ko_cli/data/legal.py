@@ -43,7 +43,7 @@ def legal(
     Example: sparse-ko data legal --source statutes.tar.zst --out statutes
     """
     with exit_on_error():
-        check_replaceable(out_folder, OWN_FILES)
+        check_replaceable(out_folder, OWN_FILES, "collection.json")
         report = ReadingReport()
         try:
             with _reading(source, glob, report, strict) as laws:

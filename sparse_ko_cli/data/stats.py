@@ -36,7 +36,7 @@ def stats(
     """
     with exit_on_error():
         if out_folder is not None:
-            check_replaceable(out_folder, OWN_FILES)
+            check_replaceable(out_folder, OWN_FILES, "report.json")
         with progress_bar("passages") as bar:
             task = bar.add_task("Counting", total=lines_to_read(collection))
             seen = 0

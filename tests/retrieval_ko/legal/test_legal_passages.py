@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from retrieval_ko.collection import Collection
-from retrieval_ko.errors import DataError
+from retrieval_ko.errors import DataError, UsageError
 from retrieval_ko.legal.collection import write_collection
 from retrieval_ko.legal.drafting import ArticleDraft
 from retrieval_ko.legal.passages import Unit, passages_of
@@ -114,7 +114,7 @@ def test_a_collection_reads_back_with_the_same_text(law, tmp_path):
 
 def test_a_folder_that_holds_something_else_is_not_replaced(law, tmp_path):
     (tmp_path / "queries.jsonl").write_text("mine", encoding="utf-8")
-    with pytest.raises(DataError, match=r"queries\.jsonl"):
+    with pytest.raises(UsageError, match=r"queries\.jsonl"):
         write_collection([law], tmp_path)
     assert (tmp_path / "queries.jsonl").read_text(encoding="utf-8") == "mine"
 
