@@ -154,10 +154,12 @@ def _judge_articles(issues: list[IssueQuery], articles: set[str], cite: _Draft, 
 
 def _judge_cases(issues: list[IssueQuery], precedents: dict[str, Precedent], prec: _Draft, report: BenchmarkReport) -> None:
     for issue in issues:
-        relevant = [precedents[serial].passage_id for serial in issue.cases if serial in precedents]
-        report.left_out["citations of cases that are no passages of legal-prec"] += len(issue.cases) - len(relevant)
-        if relevant:
-            prec.relevant[issue.id] = relevant
+        cited = [serial for serial in issue.cases if serial in precedents]
+        report.left_out["citations of cases that are no passages of legal-prec"] += len(issue.cases) - len(cited)
+        other = [serial for serial in cited if not _same_letters(_case_text(precedents[serial]), issue.text)]
+        report.left_out["cited cases that say nothing but the issue itself, word for word"] += len(cited) - len(other)
+        if other:
+            prec.relevant[issue.id] = [precedents[serial].passage_id for serial in other]
 
 
 def _write_holdings(issues: list[IssueQuery], holding: _Draft, report: BenchmarkReport) -> None:
@@ -165,7 +167,7 @@ def _write_holdings(issues: list[IssueQuery], holding: _Draft, report: Benchmark
     for issue in issues:
         if not issue.holding:
             continue
-        if "".join(issue.holding.split()) == "".join(issue.text.split()):
+        if _same_letters(issue.holding, issue.text):
             report.left_out["holdings that repeat their issue word for word"] += 1
             continue
         metadata = {"parent_id": issue.case.passage_id, "type": "prec", "date": issue.case.decided}
@@ -175,9 +177,17 @@ def _write_holdings(issues: list[IssueQuery], holding: _Draft, report: Benchmark
     holding.passages = write_jsonl(holding.folder / "corpus.jsonl", rows)
 
 
+def _same_letters(one: str, other: str) -> bool:
+    return "".join(one.casefold().split()) == "".join(other.casefold().split())
+
+
+def _case_text(case: Precedent) -> str:
+    return "\n".join(filter(None, (normalize(case.issues), normalize(case.holdings))))
+
+
 def _case_passage(case: Precedent) -> Passage:
-    text = "\n".join(filter(None, (normalize(case.issues), normalize(case.holdings))))
-    return Passage(_id=case.passage_id, title=case.heading, text=text, metadata={"type": "prec", "date": case.decided, "court": case.court})
+    metadata = {"type": "prec", "date": case.decided, "court": case.court}
+    return Passage(_id=case.passage_id, title=case.heading, text=_case_text(case), metadata=metadata)
 
 
 def _part(

@@ -159,3 +159,16 @@ def test_cases_without_an_answer_leave_nothing_half_made(source, tmp_path):
     assert result.exit_code == 1
     assert "legal-cite" in result.output
     assert not list((tmp_path / "out").rglob("*.jsonl"))
+
+
+def test_a_cited_case_that_is_the_issue_word_for_word_answers_nothing(source, write, tmp_path):
+    same = "책을 베껴 쓰는 행위가 대여에 포함되는지 여부"
+    cited = "대법원 2011. 5. 5. 선고 2011다202 판결"
+    write("cases/201.json", case("201", 선고일자="20110505", 판시사항=same, 참조판례=f"{cited}, {FIRST}"))
+    write("cases/202.json", case("202", 선고일자="20110505", 판시사항=same))
+    result = run(source, tmp_path / "out", "--json")
+    assert result.exit_code == 0, result.output
+    prec = Collection.read(tmp_path / "out" / "legal-prec")
+    [query] = [query for query, record in prec.queries.items() if record.text == same]
+    assert set(prec.judgements["train"][query]) == {"PREC_101"}
+    assert json.loads(result.stdout)["left_out"]["cited cases that say nothing but the issue itself, word for word"] == 1
