@@ -4,13 +4,14 @@
 # make bench   the figures in the documents, measured anew
 # make prepare SOURCE=… OUT=…   real Korean data to collections with negatives (docs/data/README.md)
 # make bench-bm25 SOURCE=…     BM25 against rank-bm25 on a collection
+# make report COLLECTIONS="DIR …" MODEL="DIR …" [SPLIT=dev] [SYNONYMS=FILE]   docs/EVALUATION_REPORT.md, measured anew
 # make setup   the environment alone, in .venv
 
 PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/ready
 
-.PHONY: demo test lint bench bench-bm25 prepare setup clean
+.PHONY: demo test lint bench bench-bm25 report prepare setup clean
 
 demo: setup
 	$(BIN)/sparse-ko demo
@@ -28,6 +29,10 @@ bench: setup
 
 bench-bm25: setup
 	$(BIN)/python scripts/bench_bm25.py $(SOURCE) --passages 50000 --queries 200 --repeats 3
+
+report: setup
+	$(BIN)/python scripts/report.py $(foreach one,$(COLLECTIONS),--collection $(one)) $(foreach one,$(MODEL),--model $(one)) \
+		--split $(or $(SPLIT),dev) $(if $(SYNONYMS),--synonyms $(SYNONYMS))
 
 prepare: setup
 	scripts/prepare_all.sh $(SOURCE) $(OUT)

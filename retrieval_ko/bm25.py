@@ -70,6 +70,7 @@ class Bm25Index:
         b: how much long passages are held back, 0 to 1.
         workers: processes for Kiwi and threads for `rank_many`; results are the same for any number.
         cache: Kiwi's analyses from earlier runs, `terms.terms_of_many`.
+        keep_terms: hold the passages' terms (4 bytes each), so that `weigh_anew` need not cut the passages again.
         on_progress: told how many passages are cut into terms.
 
     Raises:
@@ -87,6 +88,7 @@ class Bm25Index:
         b: float = 0.75,
         workers: int = 1,
         cache: TermCache | None = None,
+        keep_terms: bool = False,
         on_progress: Callable[[int], None] | None = None,
     ) -> None:
         self._passages = list(passages)
@@ -95,7 +97,20 @@ class Bm25Index:
         self._workers, self._cache = workers, cache
         self._numbers: dict[str, int] = {}
         terms = self._terms_of_many((passage.passage_text for passage in self._passages), on_progress)
-        self._weights = self._weigh(terms, formula, k1, b)
+        self._formula = formula
+        flat, ends = self._numbered(terms)
+        self._weights = self._weigh(flat, ends, k1, b)
+        self._terms = (flat, ends) if keep_terms else None
+
+    def weigh_anew(self, *, k1: float, b: float) -> None:
+        """Rank with other parameters from now on.
+
+        Raises:
+            ValueError: the index was made without `keep_terms`.
+        """
+        if self._terms is None:
+            raise ValueError("an index that did not keep its passages' terms cannot weigh them anew: keep_terms=True")
+        self._weights = self._weigh(*self._terms, k1, b)
 
     @cached_property
     def rows(self) -> dict[str, int]:
@@ -150,8 +165,8 @@ class Bm25Index:
         scores: npt.NDArray[np.float32] = self._weights[:, terms] @ counts.astype(np.float32)
         return scores
 
-    def _weigh(self, terms: Iterable[list[str]], formula: Formula, k1: float, b: float) -> sparse.csc_array:
-        """Return what each term adds to each passage, shape [passages, terms].
+    def _numbered(self, terms: Iterable[list[str]]) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int64]]:
+        """Return the passages' terms one after the other as numbers, and where each passage ends.
 
         Terms are held as 4-byte numbers in one array, so that 42 million of them (the bigrams of 172,000 articles) take 168 MB.
         """
@@ -159,12 +174,14 @@ class Bm25Index:
         for passage in terms:
             flat.extend([self._numbers.setdefault(term, len(self._numbers)) for term in passage])
             ends.append(len(flat))
+        return np.frombuffer(flat, dtype=np.int32), np.frombuffer(ends, dtype=np.int64)
+
+    def _weigh(self, flat: npt.NDArray[np.int32], ends: npt.NDArray[np.int64], k1: float, b: float) -> sparse.csc_array:
+        """Return what each term adds to each passage, shape [passages, terms]."""
         if not self._numbers:
             return sparse.csc_array((len(ends), 0), dtype=np.float32)
-        numbers = np.frombuffer(flat, dtype=np.int32)
-        method, idf_method = _BM25S_NAMES[formula]
+        method, idf_method = _BM25S_NAMES[self._formula]
         bm25 = bm25s.BM25(k1=k1, b=b, method=method, idf_method=idf_method, csc_backend="scipy")
-        rows = np.split(numbers, np.frombuffer(ends, dtype=np.int64)[:-1])
-        bm25.index((rows, self._numbers), create_empty_token=False, show_progress=False)
+        bm25.index((np.split(flat, ends[:-1]), self._numbers), create_empty_token=False, show_progress=False)
         parts = (bm25.scores["data"], bm25.scores["indices"], bm25.scores["indptr"])
         return sparse.csc_array(parts, shape=(len(ends), len(self._numbers)))

@@ -44,6 +44,7 @@ class TrainingPair(_Record):
         hard_negatives: passages that look like answers and are none, hardest first.
         random_negatives: passages drawn by chance.
         meta: where the pair comes from, e.g. {"type": "law", "law_name": "민법", "article": "제750조"}.
+        scores: passage → a teacher's score, for losses that learn from one.
     """
 
     query_id: str = ""
@@ -52,6 +53,7 @@ class TrainingPair(_Record):
     hard_negatives: list[RecordId] = Field(default_factory=list)
     random_negatives: list[RecordId] = Field(default_factory=list)
     meta: dict[str, str] = Field(default_factory=dict)
+    scores: dict[RecordId, float] = Field(default_factory=dict)
 
 
 class SynonymPair(_Record):

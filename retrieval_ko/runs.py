@@ -68,8 +68,8 @@ class Run:
                 "started_at": _now(),
                 "seed": seed,
                 "data": data,
-                "git_commit": _git_commit(),
-                "versions": _versions(),
+                "git_commit": git_commit(),
+                "versions": versions(),
                 "hardware": _hardware(),
             }
         )
@@ -115,7 +115,8 @@ def _now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
-def _versions() -> dict[str, str]:
+def versions() -> dict[str, str]:
+    """Return the versions of Python and of the libraries that decide about numbers, as far as they are installed."""
     found = {"python": platform.python_version()}
     for name in RECORDED_VERSIONS:
         try:
@@ -133,7 +134,8 @@ def _hardware() -> dict[str, Any]:
     }
 
 
-def _git_commit() -> str | None:
+def git_commit() -> str | None:
+    """Return the commit of the code that runs; None where it is not a git checkout."""
     try:
         answer = subprocess.run(
             ["git", "rev-parse", "HEAD"], cwd=Path(__file__).parent, capture_output=True, text=True, timeout=10, check=False

@@ -169,7 +169,7 @@ def _analyses(texts: Iterable[str], workers: int, cache: TermCache | None) -> It
 
 
 def _analyses_by_processes(batches: Iterable[list[str]], workers: int, cache: TermCache | None) -> Iterator[str]:
-    pool = ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_start_worker)
+    pool = ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=start_kiwi_worker)
     waiting: deque[tuple[list[str], dict[str, str], list[str], Future[list[str]] | None]] = deque()
 
     def finished() -> Iterator[str]:
@@ -214,7 +214,7 @@ def _batches(texts: Iterable[str]) -> Iterator[list[str]]:
         yield batch
 
 
-def _start_worker() -> None:
+def start_kiwi_worker() -> None:
     """Make a worker leave Ctrl-C to its parent, end when the parent is gone, and load Kiwi before the first batch."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()

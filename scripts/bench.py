@@ -23,10 +23,11 @@ from retrieval_ko.evaluation.comparison import SystemResult, bm25_baselines
 from retrieval_ko.evaluation.significance import paired_p_value
 from retrieval_ko.files import folder_sha256, read_json, write_json, write_text
 from retrieval_ko.terminal import log_to_terminal
+from sparse_ko.building import build_encoder
 from sparse_ko.evaluation import evaluate_encoder
 from sparse_ko.model import SparseEncoder
 from sparse_ko.settings import TrainSettings, read_settings
-from sparse_ko.training import build_encoder, train
+from sparse_ko.training import train
 from sparse_ko_cli.train import find_config
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -94,7 +95,7 @@ def _trained(collection: Collection, folder: Path, config: str, seeds: tuple[int
         settings: TrainSettings = read_settings(find_config(config), [f"training.seed={seed}"])
         began = time.monotonic()
         trained = train(settings, collection, folder / f"{config}-{seed}", data_hash=folder_sha256(sample_folder()))
-        result = evaluate_encoder(SparseEncoder.load(trained.model_folder, device="cpu"), settings.model.form, collection, SPLIT)
+        result = evaluate_encoder(SparseEncoder.load(trained.model_folder, device="cpu"), settings.model.body, collection, SPLIT)
         results.append(SystemResult(result.system, result.scores, {**result.facts, "seconds": time.monotonic() - began}))
         model = trained.model_folder if seed == seeds[0] else model
     return results, model

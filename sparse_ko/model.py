@@ -1,26 +1,31 @@
 """`SparseEncoder`: text in, weights over the vocabulary out.
 
-A facade that holds a sentence-transformers `SparseEncoder` of stock modules. What it saves loads there too, with equal outputs and
-without `trust_remote_code`; what others have saved with stock modules loads here.
+A facade over the forms (`sparse_ko.forms`). Where stock modules of sentence-transformers hold a form, what is saved loads there too,
+with equal outputs and without `trust_remote_code`; what others have saved with stock modules loads here.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
+import torch
 from scipy.sparse import csr_matrix
 
 from retrieval_ko.errors import ModelError
 from retrieval_ko.files import new_folder, read_json
+from sparse_ko.libraries import quiet_libraries
 
 if TYPE_CHECKING:
-    import torch
+    from numpy.typing import NDArray
     from sentence_transformers import SparseEncoder as StockEncoder
+    from torch import Tensor, nn
     from transformers import PreTrainedModel, PreTrainedTokenizerFast
+
+    from sparse_ko.forms.network import Features, Form, Kind, Network
+    from sparse_ko.forms.stock import StockNetwork
 
 
 class TokenMatch(NamedTuple):
@@ -32,32 +37,11 @@ class TokenMatch(NamedTuple):
     contribution: float
 
 
-@contextmanager
-def quiet_libraries() -> Iterator[None]:
-    """Hide the progress bars and remarks of transformers and datasets: what they count here takes less time than reading them."""
-    from datasets.utils import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
-    from transformers.utils import logging as transformers_logging
-
-    shown = transformers_logging.is_progress_bar_enabled(), are_progress_bars_disabled()
-    verbosity = transformers_logging.get_verbosity()
-    transformers_logging.set_verbosity_error()
-    transformers_logging.disable_progress_bar()
-    disable_progress_bars()
-    try:
-        yield
-    finally:
-        transformers_logging.set_verbosity(verbosity)
-        if shown[0]:
-            transformers_logging.enable_progress_bar()
-        if not shown[1]:
-            enable_progress_bars()
-
-
 class SparseEncoder:
     """A SPLADE-style encoder: every text becomes weights over the vocabulary, most of them 0.
 
     Args:
-        stock: the sentence-transformers model: a masked language model and a SPLADE pooling.
+        network: one of the forms, or a live sentence-transformers SparseEncoder.
 
     Example:
         >>> encoder = SparseEncoder.load(Path("runs/demo/model"))  # doctest: +SKIP
@@ -66,11 +50,14 @@ class SparseEncoder:
         {'보증금': 1.93, '임차인': 0.88, …}
     """
 
-    def __init__(self, stock: StockEncoder) -> None:
-        self.stock = stock
+    def __init__(self, network: Network | StockEncoder) -> None:
+        if not hasattr(network, "embed"):
+            from sparse_ko.forms.stock import StockNetwork
+
+            network = StockNetwork(network)
+        self.network: Network = network
         tokens = self.tokenizer.convert_ids_to_tokens(list(range(len(self.tokenizer))))
         self._tokens = np.array(tokens, dtype=object)
-        self._special_ids = np.array(sorted(self.tokenizer.all_special_ids), dtype=np.int64)
 
     @classmethod
     def load(cls, folder: Path | str, device: str | None = None) -> SparseEncoder:
@@ -89,8 +76,12 @@ class SparseEncoder:
         from safetensors import SafetensorError
         from sentence_transformers import SparseEncoder as StockEncoder
 
+        from sparse_ko.forms.lexical_floor import CARD, FloorNetwork
+
         try:
             with quiet_libraries():
+                if (folder / CARD).is_file():
+                    return cls(FloorNetwork.load(folder, device))
                 return cls(StockEncoder(str(folder), device=device, local_files_only=True))
         except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as failure:
             raise ModelError(
@@ -98,52 +89,130 @@ class SparseEncoder:
             ) from failure
 
     def save(self, folder: Path | str) -> None:
-        """Write the model as a sentence-transformers folder, whole or not at all.
+        """Write the model, whole or not at all: as a sentence-transformers folder where stock modules hold it.
 
         Raises:
             RetrievalError: the disk is full or the folder may not be written.
         """
         with new_folder(Path(folder)) as target, quiet_libraries():
-            self.stock.save_pretrained(str(target), create_model_card=False, safe_serialization=True)
+            target.mkdir(exist_ok=True)
+            self.network.save(target)
+
+    @property
+    def form(self) -> Form:
+        """siamese, doc-only or lexical-floor."""
+        return self.network.form
+
+    @property
+    def module(self) -> nn.Module:
+        """The network with every parameter."""
+        return self.network.module
+
+    @property
+    def stock(self) -> StockEncoder:
+        """The sentence-transformers model.
+
+        Raises:
+            ModelError: the form is one that stock modules cannot hold.
+        """
+        return self._stock_network.stock
+
+    @property
+    def masked_language_model(self) -> PreTrainedModel:
+        """The transformer with its MLM head that reads passages, without the pooling.
+
+        Raises:
+            ModelError: the form is one that stock modules cannot hold.
+        """
+        return self._stock_network.masked_language_model
+
+    @property
+    def _stock_network(self) -> StockNetwork:
+        from sparse_ko.forms.stock import StockNetwork
+
+        if not isinstance(self.network, StockNetwork):
+            raise ModelError(f"An encoder of the form {self.form} has no sentence-transformers model inside.")
+        return self.network
 
     @property
     def tokenizer(self) -> PreTrainedTokenizerFast:
         """The tokenizer; `len(tokenizer)` is the number of dimensions of every vector."""
-        return self.stock.tokenizer
-
-    @property
-    def masked_language_model(self) -> PreTrainedModel:
-        """The transformer with its MLM head, without the pooling."""
-        return self.stock[0].auto_model
+        return self.network.tokenizer
 
     @property
     def max_tokens(self) -> int:
         """Where a text is cut, special tokens included."""
-        return int(self.stock.max_seq_length or 512)
+        return self.network.max_tokens
 
-    def encode_query(self, texts: Sequence[str], batch_size: int = 32, *, progress: bool = False) -> csr_matrix:
+    @property
+    def query_table(self) -> nn.Parameter | None:
+        """The weights of a query's own tokens, shape [vocabulary]; None where a network reads queries."""
+        return self.network.query_table
+
+    def clamp_query_table(self) -> None:
+        """Set negative weights of the query table to 0, as every server would."""
+        table = self.query_table
+        if table is not None:
+            with torch.no_grad():
+                table.clamp_(min=0)
+
+    def tokenize(self, texts: Sequence[str], kind: Kind, max_tokens: int | None = None) -> Features:
+        """Return what the network reads, on the CPU: `input_ids` and `attention_mask`, int64, shape [texts, tokens].
+
+        Args:
+            texts: at least one.
+            kind: "query" or "document".
+            max_tokens: cut earlier than `self.max_tokens`.
+        """
+        return self.network.tokenize(texts, kind, max_tokens)
+
+    def embed(self, features: Features, kind: Kind) -> Tensor:
+        """Return weights with gradient, shape [texts, len(tokenizer)], all ≥ 0, special tokens 0, on the network's device."""
+        weights = self.network.embed(features, kind)[:, : len(self._tokens)]
+        if self._special is None or self._special.device != weights.device:
+            self._special = torch.tensor(sorted(self.tokenizer.all_special_ids), device=weights.device)
+        return weights.index_fill(1, self._special, 0.0)
+
+    _special: Tensor | None = None
+
+    def encode_query(self, texts: Sequence[str], batch_size: int = 32, *, on_progress: Callable[[int], None] | None = None) -> csr_matrix:
         """Return the weights of queries, shape [len(texts), vocabulary], all ≥ 0, special tokens 0."""
-        return self._encode(self.stock.encode_query, texts, batch_size, progress)
+        return self._encode(texts, "query", batch_size, on_progress)
 
-    def encode_document(self, texts: Sequence[str], batch_size: int = 32, *, progress: bool = False) -> csr_matrix:
-        """Return the weights of passages, shape [len(texts), vocabulary], all ≥ 0, special tokens 0."""
-        return self._encode(self.stock.encode_document, texts, batch_size, progress)
+    def encode_document(
+        self, texts: Sequence[str], batch_size: int = 32, *, on_progress: Callable[[int], None] | None = None
+    ) -> csr_matrix:
+        """Return the weights of passages, shape [len(texts), vocabulary], all ≥ 0, special tokens 0.
 
-    def _encode(self, encode: Any, texts: Sequence[str], batch_size: int, progress: bool) -> csr_matrix:  # noqa: ANN401
-        if not texts:
-            return csr_matrix(np.zeros((0, len(self._tokens)), dtype=np.float32))
-        rows: list[torch.Tensor] = encode(
-            list(texts), batch_size=batch_size, convert_to_tensor=False, save_to_cpu=True, show_progress_bar=progress
-        )
-        indices, values, ends = [], [], [0]
-        for row in rows:
-            row = row.coalesce()
-            ids, weights = row.indices()[0].numpy(), row.values().float().numpy()
-            kept = (weights > 0) & ~np.isin(ids, self._special_ids)
-            indices.append(ids[kept])
-            values.append(weights[kept])
-            ends.append(ends[-1] + int(kept.sum()))
-        return csr_matrix((np.concatenate(values), np.concatenate(indices), ends), shape=(len(rows), len(self._tokens)), dtype=np.float32)
+        Args:
+            texts: any number.
+            batch_size: texts that go through the network at once, of like length.
+            on_progress: called with the number of texts done.
+        """
+        return self._encode(texts, "document", batch_size, on_progress)
+
+    def _encode(self, texts: Sequence[str], kind: Kind, batch_size: int, on_progress: Callable[[int], None] | None) -> csr_matrix:
+        order = sorted(range(len(texts)), key=lambda place: -len(texts[place]))  # like lengths together: little padding
+        indices: list[NDArray[np.int32]] = [np.zeros(0, dtype=np.int32)] * len(texts)
+        values: list[NDArray[np.float32]] = [np.zeros(0, dtype=np.float32)] * len(texts)
+        training = self.module.training
+        self.module.eval()
+        try:
+            with torch.no_grad():  # not inference_mode: what is made in it cannot be trained on afterwards
+                for start in range(0, len(order), batch_size):
+                    places = order[start : start + batch_size]
+                    weights = self.embed(self.tokenize([texts[place] for place in places], kind), kind).cpu().numpy()
+                    for place, row in zip(places, weights, strict=True):
+                        found = np.flatnonzero(row > 0)
+                        indices[place], values[place] = found.astype(np.int32), row[found].astype(np.float32)
+                    if on_progress:
+                        on_progress(start + len(places))
+        finally:
+            self.module.train(training)
+        ends = np.concatenate([[0], np.cumsum([len(row) for row in indices])]).astype(np.int64)
+        empty = [np.zeros(0, dtype=np.int32)], [np.zeros(0, dtype=np.float32)]
+        data, places_ = np.concatenate(values or empty[1]), np.concatenate(indices or empty[0])
+        return csr_matrix((data, places_, ends), shape=(len(texts), len(self._tokens)), dtype=np.float32)
 
     def to_tokens(self, weights: csr_matrix, top: int | None = None) -> list[dict[str, float]]:
         """Return each row as {token: weight}, heaviest first.
@@ -173,9 +242,10 @@ _HOW_TO_MAKE_A_MODEL = "A model folder is made by: sparse-ko train CONFIG --out 
 def _check_folder(folder: Path) -> None:
     if not folder.is_dir():
         raise ModelError(f"There is no model folder {folder}.", _HOW_TO_MAKE_A_MODEL)
-    if not (folder / "modules.json").is_file():
+    if not any((folder / name).is_file() for name in ("modules.json", "sparse_ko.json")):
         nested = folder / "model"
-        hint = f"Did you mean {nested}?" if (nested / "modules.json").is_file() else _HOW_TO_MAKE_A_MODEL
+        is_nested = any((nested / name).is_file() for name in ("modules.json", "sparse_ko.json"))
+        hint = f"Did you mean {nested}?" if is_nested else _HOW_TO_MAKE_A_MODEL
         raise ModelError(f"{folder} is no model folder: it has no modules.json.", hint)
     if not any(folder.rglob("tokenizer.json")):
         raise ModelError(

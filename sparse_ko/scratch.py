@@ -107,12 +107,12 @@ def build_from_scratch(
     config = BertConfig(
         vocab_size=len(tokenizer),
         hidden_size=settings.dimensions,
-        num_hidden_layers=0 if settings.form == "static" else settings.layers,
+        num_hidden_layers=0 if settings.body == "static" else settings.layers,
         num_attention_heads=settings.heads,
         intermediate_size=4 * settings.dimensions,
         max_position_embeddings=settings.max_tokens,
         pad_token_id=tokenizer.pad_token_id,
-        hidden_dropout_prob=0.0 if settings.form == "static" else 0.1,
+        hidden_dropout_prob=0.0 if settings.body == "static" else 0.1,
         attention_probs_dropout_prob=0.1,
     )
     model = BertForMaskedLM(config)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import difflib
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Literal, Self, TypeVar, get_args, overload
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -12,75 +14,268 @@ from retrieval_ko.collection import first_complaint
 from retrieval_ko.errors import UsageError
 from retrieval_ko.files import read_lines
 
+QUERY_TABLE_FORMS = ("doc-only", "lexical-floor")
+"""Forms whose queries are weights over their own tokens: no network, nothing to make sparse."""
 
-class _Settings(BaseModel):
-    model_config = ConfigDict(extra="forbid", protected_namespaces=())
+
+class Settings(BaseModel):
+    """Settings of which every key is known; the text below a field is its documentation (docs/configs.md)."""
+
+    model_config = ConfigDict(extra="forbid", protected_namespaces=(), use_attribute_docstrings=True)
 
 
-class VocabularySettings(_Settings):
-    """The WordPiece vocabulary that is learnt from the collection."""
+SettingsType = TypeVar("SettingsType", bound=Settings)
+
+
+class VocabularySettings(Settings):
+    """The vocabulary of an encoder that is built from scratch; a pre-trained one brings its own."""
 
     size: int = Field(default=12_000, ge=5_500, le=50_000)
     """Pieces at most. OpenSearch's `sparse_vector` field takes ids up to 32,767."""
+    sample_characters: int = Field(default=5_000_000, ge=10_000)
+    """Characters that it is learnt from at most, a quarter of them from the training queries. Kiwi takes a minute or two."""
+    source: Path | None = None
+    """A folder with a tokenizer.json made by `sparse-ko vocab train`; None: learnt from the collection."""
 
 
-class ModelSettings(_Settings):
-    """The encoder that is built from scratch."""
+class LexicalFloorSettings(Settings):
+    """BM25 inside the encoder: w_j(d) = bm25tf_j(d)·(1 + tanh u_j(d)) + γ·expansion_j(d), with u = γ = 0 before training."""
 
-    form: Literal["static", "transformer"] = "static"
-    """static: an embedding and a head, no attention; transformer: a small BERT under the same head."""
+    k1: float = Field(default=1.2, gt=0)
+    """How much a further occurrence of a term adds; 0: nothing."""
+    b: float = Field(default=0.75, ge=0, le=1)
+    """How much a long passage is held against its terms; 0: not at all."""
+
+
+class ModelSettings(Settings):
+    """The encoder: how a text is scored, and what reads it."""
+
+    form: Literal["siamese", "doc-only", "lexical-floor"] = "siamese"
+    """siamese: one network for queries and passages; doc-only: a query is a table of learnable weights over its own tokens;
+    lexical-floor: as doc-only, and a passage starts at BM25's weights."""
+    body: Literal["static", "transformer"] = "static"
+    """What reads a text where nothing pre-trained is named. static: an embedding and a head, no attention; transformer: a small BERT."""
+    base: str | None = None
+    """A pre-trained masked language model instead: a folder, or a name on the hub such as klue/bert-base."""
     layers: int = Field(default=2, ge=1, le=24)
-    """Attention layers; the static form has none, whatever this says."""
+    """Attention layers; the static body has none, whatever this says."""
     dimensions: int = Field(default=256, ge=32, le=1024)
+    """Length of the hidden vectors of a model built from scratch."""
     heads: int = Field(default=4, ge=1, le=16)
+    """Attention heads, which share the dimensions."""
     synonym_pull: float = Field(default=1.0, ge=0)
     """How far the two sides of a synonym pair are drawn together before training; 1: as strong as a word's own direction."""
     neighbour_pull: float = Field(default=2.0, ge=0)
     """How far a word is drawn to its six nearest neighbours together, by Kiwi's morpheme embeddings; 0 leaves them out."""
+    embeddings: Path | None = None
+    """A file of `sparse-ko vocab embed` (PPMI-SVD) whose vectors the pieces start with; None: random directions drawn to their kin."""
+    activation: Literal["log1p", "log1p-twice"] = "log1p"
+    """Of a dimension: log1p(relu(x)) (SPLADE) or log1p(log1p(relu(x))) (the ℓ0 activation)."""
+    lexical_floor: LexicalFloorSettings = LexicalFloorSettings()
     max_tokens: int = Field(default=256, ge=16, le=512)
-    """Where a text is cut, [CLS] and [SEP] included. The ML Commons tokenizer never passes more than 512."""
+    """Where a passage is cut, [CLS] and [SEP] included. The ML Commons tokenizer never passes more than 512."""
+    max_query_tokens: int = Field(default=64, ge=8, le=512)
+    """Where a query is cut."""
 
     @model_validator(mode="after")
     def _heads_share_the_dimensions(self) -> Self:
-        if self.form == "transformer" and self.dimensions % self.heads:
+        if self.body == "transformer" and self.dimensions % self.heads:
             raise ValueError(f"{self.dimensions} dimensions cannot be shared among {self.heads} heads")
         return self
 
+    @model_validator(mode="after")
+    def _a_pretrained_model_brings_its_embeddings(self) -> Self:
+        if self.base and self.embeddings:
+            raise ValueError("embeddings are for a model built from scratch; base names a pre-trained one, which has its own")
+        return self
 
-class TrainingSettings(_Settings):
+
+class RankingSettings(Settings):
+    """The ranking loss. α of the weighted sum is `weight`."""
+
+    loss: Literal["infonce", "margin", "margin-mse", "kl"] = "infonce"
+    """margin-mse and kl learn from a teacher's scores, which the pairs must bring."""
+    weight: float = Field(default=1.0, gt=0)
+    """α: multiplies the ranking loss."""
+    temperature: float = Field(default=1.0, gt=0)
+    """Of InfoNCE and KL: scores are divided by it. Dot products are not cosines: 1, or more."""
+    margin: float = Field(default=0.1, ge=0)
+    """Of the loss `margin`: by how much a positive must score above every negative."""
+    in_batch: bool = True
+    """Whether the passages of the other pairs of a batch are negatives too."""
+
+    @property
+    def needs_teacher(self) -> bool:
+        """Whether the loss learns from a teacher's scores."""
+        return self.loss in ("margin-mse", "kl")
+
+
+class SynonymSettings(Settings):
+    """How the collection's Korean–English pairs are used. β of the weighted sum is `weight`."""
+
+    file: Path | None = None
+    """Further pairs, beside those of the collections (`sparse-ko data synonyms build` writes such a file)."""
+    as_pairs: bool = True
+    """English term → Korean term as training pairs among the others."""
+    weight: float = Field(default=0.0, ge=0)
+    """Of the cross-lingual loss: 1 - cos of the two sides' vectors, averaged. configs/weighted-sum.yaml takes 0.1."""
+    batch_size: int = Field(default=32, ge=1)
+    """Pairs of terms a step."""
+
+
+class SparsitySettings(Settings):
+    """The regularisers, and the dial."""
+
+    weight: float = Field(default=1.0, gt=0)
+    """γ of the weighted sum: multiplies both regularisers."""
+    document: Literal["flops", "df-flops", "l1"] = "flops"
+    """On passages, positives and negatives together."""
+    query: Literal["flops", "l1"] = "flops"
+    """On queries, in the siamese form."""
+    document_weight: float = Field(default=1e-3, ge=0)
+    """λ of the passages; where a target is given, where the controller starts."""
+    query_weight: float = Field(default=1e-3, ge=0)
+    """λ of the queries; not used where a query is a table over its own tokens."""
+    l0_threshold: int = Field(default=0, ge=0)
+    """FLOPS counts only passages with more active dimensions than this."""
+    warmup: float = Field(default=1 / 3, ge=0, le=1)
+    """Share of all steps in which λ grows quadratically from 0."""
+    anti_collapse: float = Field(default=0.0, ge=0)
+    """Weight of the term that keeps a text from having no active dimension at all."""
+    target_doc_dims: float | None = Field(default=None, gt=0)
+    """Active dimensions a passage that the controller steers to."""
+    target_query_dims: float | None = Field(default=None, gt=0)
+    """Active dimensions a query that the controller steers to."""
+
+    @model_validator(mode="after")
+    def _a_controller_starts_above_0(self) -> Self:
+        for target, weight in (("target_doc_dims", "document_weight"), ("target_query_dims", "query_weight")):
+            if getattr(self, target) is not None and not getattr(self, weight):
+                raise ValueError(f"{target} multiplies {weight} up or down, which must not be 0")
+        return self
+
+
+class TrainingSettings(Settings):
     """The optimiser and the losses."""
 
-    epochs: int = Field(default=10, ge=1)
+    epochs: float = Field(default=10, gt=0)
+    """How often all pairs are gone through; 0.5 is half of them."""
+    max_steps: int | None = Field(default=None, ge=1)
+    """Instead of epochs."""
     batch_size: int = Field(default=64, ge=2)
-    """Pairs a step; all other passages of a batch are negatives, so a larger batch is a harder task."""
+    """Pairs a step, over all processes; all other passages of a batch are negatives, so a larger batch is a harder task."""
+    chunk_size: int | None = Field(default=None, ge=1)
+    """Texts that go through the encoder at once. Less memory, the same loss but for rounding (gradient caching); None: all."""
+    hard_negatives: int = Field(default=0, ge=0)
+    """Mined negatives a pair (`sparse-ko data mine`)."""
+    random_negatives: int = Field(default=0, ge=0)
+    """Random negatives a pair, from the mined pairs."""
     learning_rate: float = Field(default=1e-3, gt=0)
+    """At its highest. 1e-3 for a static body, 2e-5 for a pre-trained one."""
+    query_learning_rate: float | None = Field(default=None, gt=0)
+    """Of the query table; None: learning_rate."""
+    schedule: Literal["cosine", "linear", "constant"] = "cosine"
+    """How the learning rate falls after its warm-up: to 0, or not at all."""
     warmup_ratio: float = Field(default=0.1, ge=0, lt=1)
-    flops_query: float = Field(default=1e-3, ge=0)
-    """Weight of the FLOPS regulariser on queries (Paria et al. 2020)."""
-    flops_document: float = Field(default=1e-3, ge=0)
-    """Weight of the FLOPS regulariser on passages, positives and negatives."""
-    synonyms: bool = True
-    """Also train English term → Korean term on the collection's synonym pairs."""
-    seed: int = 13
+    """Share of all steps in which the learning rate rises from 0."""
+    weight_decay: float = Field(default=0.01, ge=0)
+    """Of AdamW; biases, LayerNorm and the query table have none."""
+    max_grad_norm: float = Field(default=1.0, gt=0)
+    """A longer gradient is cut to this length."""
+    precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
+    """auto: bf16 on a GPU that has it, else fp16 on a GPU, fp32 on a CPU."""
+    eval_steps: int | None = Field(default=None, ge=1)
+    """Steps between two measurements on dev, each of which may become the best checkpoint; None: at the end of every epoch."""
+    eval_queries: int = Field(default=1000, ge=1)
+    """Dev queries that are asked then, at most: the same ones each time."""
+    eval_passages: int | None = Field(default=None, ge=100)
+    """Passages that are searched then: all relevant ones, and others drawn by hash up to this number. None: all."""
+    save_steps: int | None = Field(default=None, ge=1)
+    """Steps between two checkpoints to resume from; None: with each measurement."""
+    patience: int | None = Field(default=None, ge=1)
+    """Stop after so many measurements without a better one; None: never. Counted once λ is warmed up and the targets are met."""
+    loggers: list[Literal["tensorboard", "wandb"]] = []
+    """Beside events.jsonl, which is always written. wandb stays offline unless WANDB_MODE says otherwise."""
+    seed: int = Field(default=13, ge=0)
+    """Of the first weights, the order of the pairs, the negatives drawn and dropout."""
 
 
-class TrainSettings(_Settings):
-    """One training run: a collection, a vocabulary, a model, an optimiser."""
+class DataSettings(Settings):
+    """One source of training pairs."""
+
+    collection: Path
+    """A BEIR folder; left out, it is the run's own."""
+    split: str = "train"
+    """Whose judgements are the pairs."""
+    pairs: str | None = None
+    """Name of a file in its pairs/ instead (`sparse-ko data mine` writes one), with negatives."""
+    weight: float = Field(default=1.0, gt=0)
+    """How often a batch comes from here, relative to the number of its pairs."""
+
+
+class TrainSettings(Settings):
+    """One training run: a collection, a vocabulary, a model, losses, an optimiser."""
 
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9-]*$")
     """Name of the model, also on the cluster: lower case, digits, hyphens."""
     collection: Path | None = None
     """A BEIR folder with the splits train and dev; without it the sample collection in the package."""
+    dev_split: str = "dev"
+    """Of that collection: what decides which checkpoint is the best."""
+    data: list[DataSettings] = []
+    """Where the pairs come from; empty: the train split of `collection`."""
     vocabulary: VocabularySettings = VocabularySettings()
     model: ModelSettings = ModelSettings()
+    ranking: RankingSettings = RankingSettings()
+    synonyms: SynonymSettings = SynonymSettings()
+    sparsity: SparsitySettings = SparsitySettings()
     training: TrainingSettings = TrainingSettings()
 
+    @model_validator(mode="before")
+    @classmethod
+    def _own_collection(cls, values: Any) -> Any:  # noqa: ANN401  what a person wrote, not checked yet
+        if isinstance(values, dict) and values.get("collection") and isinstance(values.get("data"), list):
+            own = {"collection": values["collection"]}
+            return values | {"data": [own | source if isinstance(source, dict) else source for source in values["data"]]}
+        return values
 
-def read_settings(source: Path, changes: list[str] | None = None) -> TrainSettings:
+    @model_validator(mode="after")
+    def _fit_together(self) -> Self:
+        for complaint in self._complaints():
+            raise ValueError(complaint)
+        return self
+
+    def _complaints(self) -> Iterator[str]:
+        negatives = self.training.hard_negatives + self.training.random_negatives
+        if self.model.form in QUERY_TABLE_FORMS and self.sparsity.target_query_dims is not None:
+            yield f"sparsity.target_query_dims: a query of the form {self.model.form} has its own tokens as dimensions"
+        if self.model.base and self.vocabulary.source:
+            yield "vocabulary.source: the pre-trained model of model.base brings its own vocabulary"
+        if not self.ranking.in_batch and not negatives:
+            yield "ranking.in_batch: false leaves a query no negatives; set training.hard_negatives or training.random_negatives"
+        if self.ranking.needs_teacher and not negatives:
+            yield f"ranking.loss: {self.ranking.loss} compares a query's own passages; set training.hard_negatives"
+        if self.ranking.needs_teacher and self.synonyms.as_pairs:
+            yield f"synonyms.as_pairs: pairs of terms have no teacher's scores, which {self.ranking.loss} needs; set it to false"
+        if negatives and not any(source.pairs for source in self.data):
+            yield (
+                "training.hard_negatives: negatives stand in pair files, and data names none; write one with `sparse-ko data mine` "
+                "and name it: data: [{collection: DIR, pairs: train}]"
+            )
+        if self.data and self.collection is None:
+            yield "collection: data says what to train on; collection must say where the best checkpoint is measured"
+
+
+@overload
+def read_settings(source: Path, changes: list[str] | None = None) -> TrainSettings: ...
+@overload
+def read_settings(source: Path, changes: list[str] | None, settings_type: type[SettingsType]) -> SettingsType: ...
+def read_settings(source: Path, changes: list[str] | None = None, settings_type: type[Settings] = TrainSettings) -> Settings:
     """Read a YAML file and apply `changes` such as "training.epochs=3" over it.
 
     Raises:
-        UsageError: the file is missing or not YAML, a key is unknown, or a value is out of range; names file and key.
+        UsageError: the file is missing or not YAML, a key is unknown, a value is out of range or contradicts another;
+            names file and key.
     """
     if not Path(source).is_file():
         raise UsageError(f"There is no config file {source}.", "The packaged ones are listed by: sparse-ko train --help")
@@ -93,9 +288,50 @@ def read_settings(source: Path, changes: list[str] | None = None) -> TrainSettin
     for change in changes or []:
         _apply(values, change)
     try:
-        return TrainSettings.model_validate(values)
+        return settings_type.model_validate(values)
     except ValidationError as failure:
-        raise UsageError(f"{source}: {first_complaint(failure)}.") from failure
+        complaint = _complaint(failure, settings_type)
+        raise UsageError(f"{source}: {complaint}{'' if complaint.endswith('?') else '.'}") from failure
+
+
+def _complaint(failure: ValidationError, settings_type: type[Settings]) -> str:
+    error = failure.errors()[0]
+    where = ".".join(str(part) for part in error["loc"])
+    if error["type"] == "extra_forbidden":
+        nearest = _nearest_key(where, settings_type)
+        return f"{where}: there is no such key" + (f"; did you mean {nearest}?" if nearest else "")
+    if error["type"] == "value_error":  # from a validator above: it says itself what is meant
+        return ": ".join(filter(None, (where, str(error["ctx"]["error"]))))
+    return first_complaint(failure)
+
+
+def known_keys(settings_type: type[Settings], prefix: str = "") -> Iterator[str]:
+    """Yield every key with its path, such as training.epochs, in the order of the schema."""
+    for name, field in settings_type.model_fields.items():
+        yield prefix + name
+        if nested := settings_in(field.annotation):
+            yield from known_keys(nested, f"{prefix}{name}.")
+
+
+def settings_in(annotation: Any) -> type[Settings] | None:  # noqa: ANN401  any type
+    """Return the settings class that a field holds, by itself or in a list."""
+    if isinstance(annotation, type) and issubclass(annotation, Settings):
+        return annotation
+    return next((found for inner in get_args(annotation) if (found := settings_in(inner))), None)
+
+
+def _nearest_key(unknown: str, settings_type: type[Settings]) -> str | None:
+    """Return the key that was probably meant: one beside it that is spelt alike, else one of the same name elsewhere, else any alike."""
+    keys = list(known_keys(settings_type))
+    path = ".".join(part for part in unknown.split(".") if not part.isdigit())
+    parent, _, name = path.rpartition(".")
+    beside = [key for key in keys if key.rpartition(".")[0] == parent]
+    for near in difflib.get_close_matches(path, beside, 1, 0.75):
+        return near
+    for key in keys:
+        if key.rpartition(".")[2] == name:
+            return key
+    return next(iter(difflib.get_close_matches(path, keys, 1, 0.6)), None)
 
 
 def _apply(values: dict[str, Any], change: str) -> None:

@@ -19,7 +19,7 @@ from retrieval_ko.runs import Run
 from retrieval_ko.terminal import exit_on_error, notes, out, print_json, progress_bar
 from sparse_ko.settings import read_settings
 from sparse_ko_cli.demo_report import Example, write_report
-from sparse_ko_cli.encoder import comparison_table
+from sparse_ko_cli.evaluate import comparison_table
 from sparse_ko_cli.requirement import need_torch
 from sparse_ko_cli.train import find_config, run_training
 

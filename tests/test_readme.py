@@ -36,8 +36,8 @@ def test_every_make_target_is_there(target):
 
 def test_the_python_example_runs(tmp_path, monkeypatch, capsys):
     from retrieval_ko.collection import Collection, sample_folder
+    from sparse_ko.building import build_encoder
     from sparse_ko.settings import TrainSettings
-    from sparse_ko.training import build_encoder
 
     settings = TrainSettings.model_validate({"name": "readme", "model": {"dimensions": 64, "neighbour_pull": 0}})
     build_encoder(settings, Collection.read(sample_folder())).save(tmp_path / "runs" / "first" / "model")

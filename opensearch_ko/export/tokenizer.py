@@ -6,8 +6,8 @@ import json
 
 from tokenizers import Tokenizer
 
-from retrieval_ko.errors import ModelError
 from sparse_ko.model import SparseEncoder
+from sparse_ko.vocabulary.audit import audit_of
 
 SERVER_LIMIT_TOKENS = 512
 """ML Commons cuts every text at 512 tokens, or earlier where tokenizer.json says so (contract, 1.1)."""
@@ -20,34 +20,18 @@ def server_tokenizer(encoder: SparseEncoder) -> tuple[str, int]:
     tokens, whatever the model was trained for.
 
     Raises:
-        ModelError: two tokens are spelt alike when decoded alone. The node sends weights by spelling, so one would be lost.
+        ModelError: the audit forbids it (`sparse-ko vocab audit` says the same): two tokens are spelt alike when decoded alone. The
+            node sends weights by spelling and indexes are filled by it (rank_features), so one would be lost.
     """
     max_tokens = min(encoder.max_tokens, SERVER_LIMIT_TOKENS)
     content = json.loads(encoder.tokenizer.backend_tokenizer.to_str())
     content["truncation"] = {"direction": "Right", "max_length": max_tokens, "strategy": "LongestFirst", "stride": 0}
     content["padding"] = None
     text = json.dumps(content, ensure_ascii=False)
-    _refuse_collisions(Tokenizer.from_str(text), set(encoder.tokenizer.all_special_ids))
+    audit_of(Tokenizer.from_str(text), "the model's tokenizer").check_serves("rank_features")
     return text, max_tokens
 
 
 def spellings(tokenizer: Tokenizer) -> list[str]:
     """Return what the node calls each id: the id decoded alone, special tokens left out as ''."""
     return [tokenizer.decode([token], skip_special_tokens=True) for token in range(tokenizer.get_vocab_size())]
-
-
-def _refuse_collisions(tokenizer: Tokenizer, special: set[int]) -> None:
-    first: dict[str, int] = {}
-    clashes = []
-    for token, spelling in enumerate(spellings(tokenizer)):
-        if token in special or not spelling:
-            continue
-        if spelling in first:
-            clashes.append(f"{tokenizer.id_to_token(first[spelling])!r} and {tokenizer.id_to_token(token)!r} are both {spelling!r}")
-        first.setdefault(spelling, token)
-    if clashes:
-        raise ModelError(
-            f"{len(clashes)} tokens of this vocabulary are spelt like another one when decoded alone ({'; '.join(clashes[:3])}), "
-            "so ML Commons would lose their weights.",
-            "WordPiece vocabularies have no such clashes (klue/bert-base, skt/A.X-Encoder-base, or one that sparse-ko learns).",
-        )

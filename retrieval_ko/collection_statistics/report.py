@@ -9,6 +9,7 @@ from retrieval_ko.collection_statistics.counting import CollectionStatistics, Pa
 from retrieval_ko.collection_statistics.distribution import Distribution
 from retrieval_ko.collection_statistics.tables import GROUP_HEADER, LENGTH_HEADER, group_rows, length_rows, overview
 from retrieval_ko.files import check_replaceable, new_folder, write_json, write_text
+from retrieval_ko.markdown import table
 
 OWN_FILES = {"report.md", "report.json", "lengths.png", "positives.png", "overlap.png"}
 
@@ -50,29 +51,22 @@ def write_statistics_report(statistics: CollectionStatistics, folder: Path) -> N
         write_text(target / "report.md", _markdown(statistics, drawn))
 
 
-def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    def line(cells: Sequence[str]) -> str:
-        return "| " + " | ".join(cell.replace("|", "\\|").replace("\n", " ") for cell in cells) + " |\n"
-
-    return line(header) + line(["---", *["--:"] * (len(header) - 1)]) + "".join(line(row) for row in rows)
-
-
 def _markdown(statistics: CollectionStatistics, drawn: Sequence[str]) -> str:
     captions = {"lengths": "Lengths", "positives": "Positives of a query", "overlap": "Overlap of queries and their positives"}
     parts = [
         f"# {statistics.name}\n",
-        _table(["", ""], overview(statistics)),
+        table(["", ""], overview(statistics)),
         "## Lengths\n",
-        _table(LENGTH_HEADER, length_rows(statistics)),
+        table(LENGTH_HEADER, length_rows(statistics)),
     ]
     if groups := group_rows(statistics):
         parts += [
             "## Splits and pairs\n",
-            _table(GROUP_HEADER, groups),
+            table(GROUP_HEADER, groups),
             "Overlap: the share of a query's distinct terms that its positives have, taken together; mean over the queries.\n",
         ]
     parts += [f"![{captions[name]}]({name}.png)\n" for name in drawn]
     if statistics.hardest:
         rows = [[query.text[:120], query.group, f"{share:.0%}", ", ".join(query.positives[:3])] for query, share in statistics.hardest]
-        parts += ["## The hardest queries: the lowest overlap\n", _table(["query", "from", "overlap", "positives"], rows)]
+        parts += ["## The hardest queries: the lowest overlap\n", table(["query", "from", "overlap", "positives"], rows)]
     return "\n".join(parts)

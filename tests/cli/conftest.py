@@ -4,8 +4,8 @@ import pytest
 from typer.testing import CliRunner
 
 from retrieval_ko.collection import Collection, sample_folder
+from sparse_ko.building import build_encoder
 from sparse_ko.settings import TrainSettings
-from sparse_ko.training import build_encoder
 from sparse_ko_cli.sparse import app
 
 

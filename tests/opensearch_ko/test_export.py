@@ -75,7 +75,7 @@ def folders(word_pieces, tmp_path_factory):
     root = tmp_path_factory.mktemp("models")
     idf = inverse_document_frequency(word_pieces, PARITY_TEXTS)
     for form in FORMS:
-        settings = ModelSettings(form=form, layers=1, dimensions=32, heads=2, max_tokens=MAX_TOKENS)
+        settings = ModelSettings(body=form, layers=1, dimensions=32, heads=2, max_tokens=MAX_TOKENS)
         save(build_from_scratch(settings, word_pieces, idf, seed=5), word_pieces, root / form)
     loud = random_model(len(word_pieces))
     with torch.no_grad():

@@ -26,3 +26,18 @@ def test_a_parent_stands_where_its_best_passage_stands():
 def test_what_a_query_excludes_does_not_count():
     assert judge("one", RANKING, collection(excluded=["a#0", "a#1"]), "dev").scores.mean["mrr@10"] == 1
     assert judge("one", RANKING, collection("parent", excluded=["a#0"]), "dev").scores.mean["mrr@10"] == 1 / 2
+
+
+def test_equal_parents_stand_by_their_own_id():
+    small = collection("parent")
+    ranking = {"q": [("c#0", 4.0), ("b#1", 4.0), ("a#0", 4.0)]}
+    assert judge("one", ranking, small, "dev").scores.mean["mrr@10"] == 1 / 2  # a, b, c
+
+
+def test_a_parent_that_a_query_excludes_does_not_count():
+    assert judge("one", RANKING, collection("parent", excluded=["a"]), "dev").scores.mean["mrr@10"] == 1
+
+
+def test_the_first_places_are_kept_as_passages():
+    top = judge("one", RANKING, collection("parent", excluded=["a#1"]), "dev").top
+    assert top == {"q": [("a#0", 4.0), ("b#1", 2.0), ("b#0", 1.0)]}

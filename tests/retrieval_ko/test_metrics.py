@@ -2,12 +2,13 @@
 
 import math
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from retrieval_ko.evaluation.metrics import score
-from retrieval_ko.evaluation.significance import paired_p_value
+from retrieval_ko.evaluation.significance import bootstrap_interval, holm, paired_p_value
 
 JUDGEMENTS = {
     "q1": {"a": 1},
@@ -92,3 +93,78 @@ def test_the_test_does_not_care_which_system_comes_first(values):
 def test_systems_measured_on_different_queries_are_not_compared():
     with pytest.raises(ValueError, match="same queries"):
         paired_p_value({"q1": 1.0}, {"q2": 1.0})
+
+
+def by_formula(ranking, grades, cut):
+    """Every metric of one query, written out with NumPy: gains are grades, the discount is log2(place + 1)."""
+    gains = np.array([max(grades.get(passage, 0), 0) for passage, _ in ranking], dtype=float)
+    ideal = np.sort([max(grade, 0) for grade in grades.values()])[::-1]
+    relevant = sum(grade > 0 for grade in grades.values())
+    hits = gains > 0
+
+    def dcg(values):
+        values = np.asarray(values, dtype=float)[:cut]
+        return float(np.sum(values / np.log2(np.arange(len(values)) + 2)))
+
+    places = np.flatnonzero(hits[:cut]) + 1
+    precisions = [hits[:place].sum() / place for place in places]
+    return {
+        "ndcg": dcg(gains) / dcg(ideal),
+        "mrr": 1 / places[0] if len(places) else 0.0,
+        "recall": hits[:cut].sum() / relevant,
+        "p": hits[:cut].sum() / cut,
+        "map": sum(precisions) / relevant,
+    }
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.permutations([f"d{number}" for number in range(14)]),
+    st.dictionaries(st.sampled_from([f"d{number}" for number in range(16)]), st.integers(0, 3), min_size=1, max_size=9),
+    st.integers(0, 14),
+)
+def test_every_metric_is_its_formula(order, grades, found):
+    if not any(grades.values()):
+        grades = {**grades, "d0": 1}
+    ranking = [(passage, float(100 - place)) for place, passage in enumerate(order[:found])]
+    scores = score({"q": ranking}, {"q": grades}, depth=1000)
+    for metric, values in scores.by_query.items():
+        name, _, cut = metric.partition("@")
+        assert values["q"] == pytest.approx(by_formula(ranking, grades, int(cut))[name]), metric
+
+
+def test_metrics_beyond_the_depth_are_not_reported():
+    assert "recall@1000" not in score(RANKINGS, JUDGEMENTS, depth=100).mean
+    assert {"recall@1000", "p@10", "ndcg@1", "mrr@1000"} <= score(RANKINGS, JUDGEMENTS, depth=1000).mean.keys()
+
+
+def test_rankings_may_come_one_by_one_and_more_than_are_scored_at_once():
+    judgements = {f"q{number}": {"a": 1} for number in range(600)}
+    rankings = ((query, [("b", 2.0), ("a", 1.0)] if number % 2 else [("a", 1.0)]) for number, query in enumerate(judgements))
+    scores = score(rankings, judgements)
+    assert scores.mean["mrr@10"] == pytest.approx((1 + 1 / 2) / 2)
+    assert len(scores.by_query["mrr@10"]) == 600
+
+
+def test_holm_by_hand():
+    # sorted: .01 × 4 = .04, .02 × 3 = .06, .03 × 2 = .06, .5 × 1
+    assert holm([0.03, 0.01, 0.5, 0.02]) == pytest.approx([0.06, 0.04, 0.5, 0.06])
+    assert holm([0.9, 0.8]) == [1.0, 1.0]
+    assert holm([]) == []
+
+
+@given(st.lists(st.floats(0, 1), max_size=8))
+def test_holm_never_lowers_a_p_value_nor_changes_their_order(p_values):
+    corrected = holm(p_values)
+    assert all(before <= after <= 1 for before, after in zip(p_values, corrected, strict=True))
+    pairs = sorted(zip(p_values, corrected, strict=True))
+    assert [after for _, after in pairs] == sorted(corrected)
+
+
+def test_the_interval_is_that_of_a_mean():
+    values = {f"q{number}": number % 2 / 1 for number in range(400)}
+    low, high = bootstrap_interval(values)
+    # a share of 1/2 of 400: the normal interval is 1/2 ± 1.96 · sqrt(1/4 / 400)
+    assert (low, high) == pytest.approx((0.5 - 1.96 * 0.025, 0.5 + 1.96 * 0.025), abs=0.005)
+    assert bootstrap_interval(values) == (low, high)
+    assert bootstrap_interval(dict.fromkeys("abc", 0.25)) == (0.25, 0.25)

@@ -1,5 +1,6 @@
 """A collection of twelve passages written by hand, the encoders built from it, and the runs trained on it."""
 
+import multiprocessing
 from types import SimpleNamespace
 
 import pytest
@@ -9,7 +10,6 @@ from retrieval_ko.records import Passage, Query, SynonymPair
 from retrieval_ko.runs import Run
 from sparse_ko.model import SparseEncoder
 from sparse_ko.settings import TrainSettings
-from sparse_ko.training import build_encoder, train
 
 PASSAGES = {
     "p01": ("보증금 반환", "임대차가 끝났는데도 보증금을 돌려받지 못한 임차인은 법원에 임차권등기명령을 신청할 수 있다."),
@@ -44,12 +44,12 @@ SEED = 8
 """In 32 dimensions words are alike by chance; with this seed so much that the untrained encoder confuses passages, so training has work."""
 
 
-def settings_of(form, **training):
+def settings_of(body, **training):
     return TrainSettings.model_validate(
         {
-            "name": f"tiny-{form}",
+            "name": f"tiny-{body}",
             "vocabulary": {"size": 6000},
-            "model": {"form": form, "layers": 1, "dimensions": 32, "heads": 2, "max_tokens": 64},
+            "model": {"body": body, "layers": 1, "dimensions": 32, "heads": 2, "max_tokens": 64},
             "training": {"epochs": 2, "batch_size": 4, "seed": SEED, **training},
         }
     )
@@ -72,8 +72,8 @@ def collection():
 def lexical_settings():
     """Settings of an encoder wide enough that chance similarities stay below the bias (256 dimensions: 4.8 standard deviations)."""
 
-    def of(form):
-        settings = settings_of(form)
+    def of(body):
+        settings = settings_of(body)
         return settings.model_copy(update={"model": settings.model.model_copy(update={"dimensions": 256, "heads": 4})})
 
     return of
@@ -81,13 +81,15 @@ def lexical_settings():
 
 @pytest.fixture(scope="session")
 def untrained(collection, lexical_settings):
-    """The encoders of both forms before their first training step."""
-    return {form: build_encoder(lexical_settings(form), collection) for form in ("static", "transformer")}
+    """The siamese encoders of both bodies before their first training step."""
+    from sparse_ko.building import build_encoder
+
+    return {body: build_encoder(lexical_settings(body), collection) for body in ("static", "transformer")}
 
 
 @pytest.fixture(params=["static", "transformer"])
 def encoder(request, untrained):
-    """An untrained encoder, once of each form."""
+    """An untrained encoder, once of each body."""
     return untrained[request.param]
 
 
@@ -103,12 +105,15 @@ class StoppedError(Exception):
 
 @pytest.fixture(scope="session")
 def runs(collection, tmp_path_factory):
-    """Three runs of the transformer form with one seed: two uninterrupted ones, and one that was stopped after an epoch and resumed.
+    """Three runs of the transformer body with one seed: two uninterrupted ones, and one that was stopped after an epoch and resumed.
 
-    The transformer form has dropout, so equality also says that the state of the random numbers is kept.
+    The transformer body has dropout, so equality also says that the state of the random numbers is kept.
     """
+    from sparse_ko.training import train
+
     folder = tmp_path_factory.mktemp("runs")
     settings = settings_of("transformer")
+    settings = settings.model_copy(update={"model": settings.model.model_copy(update={"neighbour_pull": 0.0})})  # they take seconds to find
     steps = []
     first = train(settings, collection, folder / "first", data_hash="ab" * 32, on_progress=lambda done, of, _: steps.append((done, of)))
     second = train(settings, collection, folder / "second", data_hash="ab" * 32)
@@ -128,3 +133,22 @@ def runs(collection, tmp_path_factory):
 def trained(runs):
     """The encoder that the first run left."""
     return SparseEncoder.load(runs.first.model_folder, device="cpu")
+
+
+@pytest.fixture(scope="session")
+def start():
+    """Start Python code in a process of its own that has the libraries loaded, and return the process; whatever is left is killed."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["sparse_ko.training.run"])
+    started = []
+
+    def run(code, **names):
+        process = context.Process(target=exec, args=(code, names))
+        process.start()
+        started.append(process)
+        return process
+
+    yield run
+    for process in started:
+        process.kill()
+        process.join()

@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.sparse import csr_matrix, random_array
 
+from retrieval_ko.records import Passage
 from sparse_ko.retrieval import QUERIES_AT_ONCE, SparseIndex, active_dimensions, expected_flops
 
 
@@ -68,3 +69,37 @@ def test_expected_flops_are_the_mean_number_of_shared_dimensions_of_all_pairs(qu
 def test_active_dimensions_by_hand():
     assert active_dimensions(csr_matrix([[1.0, 0, 2], [0, 0, 0]])) == 1
     assert active_dimensions(csr_matrix((0, 3))) == 0
+
+
+def test_threads_change_no_ranking(index, untrained, collection):
+    several = SparseIndex(untrained["static"], collection.passages.values(), weights=index.weights, workers=3)
+    vectors = csr_matrix(random_array((2 * QUERIES_AT_ONCE + 1, index.weights.shape[1]), density=0.01, rng=np.random.default_rng(2)))
+    assert several.rank_vectors(vectors, 5) == index.rank_vectors(vectors, 5)
+
+
+def test_passages_encoded_in_parts_are_those_encoded_at_once(index, untrained, collection, monkeypatch):
+    told = []
+    monkeypatch.setattr("sparse_ko.retrieval.PASSAGES_AT_ONCE", 5)
+    parts = SparseIndex(untrained["static"], collection.passages.values(), on_progress=told.append)
+    assert told[-1] == len(collection.passages)
+    assert told == sorted(told)
+    assert parts.weights.indices.dtype == np.int32
+    assert np.array_equal(parts.weights.indices, index.weights.indices)
+    assert parts.weights.data == pytest.approx(index.weights.data, rel=1e-5)
+
+
+SCORED = st.integers(0, 2).flatmap(lambda low: st.lists(st.lists(st.integers(low, 3), min_size=3, max_size=3), min_size=1, max_size=12))
+
+
+@settings(max_examples=60, deadline=None)
+@given(SCORED, st.lists(st.integers(0, 2), min_size=3, max_size=3), st.integers(1, 12))
+def test_equal_scores_stand_by_id_and_nothing_scores_zero(untrained, rows, query, size):
+    """Small whole numbers tie often, and are exact in floats."""
+    passages = [Passage(id=f"p{(7 * number) % 13:02}", text="글") for number in range(len(rows))]
+    weights = csr_matrix(np.array(rows, dtype=np.float32))
+    ranking = SparseIndex(untrained["static"], passages, weights=weights).rank_vectors(
+        csr_matrix(np.array([query], dtype=np.float32)), size
+    )[0]
+    scores = {passage.id: int(np.dot(row, query)) for passage, row in zip(passages, rows, strict=True)}
+    expected = sorted(((key, score) for key, score in scores.items() if score), key=lambda hit: (-hit[1], hit[0]))[:size]
+    assert ranking == expected

@@ -5,10 +5,10 @@ import math
 import pytest
 import torch
 
+from sparse_ko.building import build_encoder
 from sparse_ko.kinship import morpheme_kinship, synonym_kinship
 from sparse_ko.retrieval import SparseIndex
 from sparse_ko.scratch import SILENT_BIAS, inverse_document_frequency
-from sparse_ko.training import build_encoder
 
 
 def stems_of(tokens):
@@ -64,7 +64,7 @@ def test_the_two_sides_of_a_synonym_pair_activate_each_other(encoder, collection
 
 def test_without_synonyms_an_english_term_does_not_find_the_korean_word(collection, lexical_settings):
     settings = lexical_settings("static")
-    settings = settings.model_copy(update={"training": settings.training.model_copy(update={"synonyms": False})})
+    settings = settings.model_copy(update={"synonyms": settings.synonyms.model_copy(update={"as_pairs": False})})
     encoder = build_encoder(settings, collection)
     answers = encoder.to_tokens(encoder.encode_query([pair.en for pair in collection.synonyms]))
     assert [pair.ko for pair, weights in zip(collection.synonyms, answers, strict=True) if pair.ko in weights] == []

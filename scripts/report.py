@@ -1,0 +1,167 @@
+"""Evaluate models on collections and write docs/EVALUATION_REPORT.md: `make report COLLECTIONS="DIR …" MODEL="DIR …"`.
+
+For each collection `sparse-ko evaluate` runs in a process of its own, so that memory is given back; its folder is kept below --work, with
+figures, per-query values and failure cases. The page holds each table with the command that made it, the commit and the hashes of the data.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shlex
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from retrieval_ko.evaluation.baselines import is_baseline
+from retrieval_ko.evaluation.markdown_report import comparison_table, group_tables, quality_table
+from retrieval_ko.files import write_text
+from retrieval_ko.markdown import table
+
+ROOT = Path(__file__).resolve().parent.parent
+PAGE = ROOT / "docs" / "EVALUATION_REPORT.md"
+METRICS = ("ndcg@10", "mrr@10", "map@100", "recall@10", "recall@100", "recall@1000", "p@10")
+
+
+def main() -> None:
+    """Read the options, evaluate, write the page."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--collection", action="append", required=True, help="a collection folder; several are several sections")
+    parser.add_argument("--model", action="append", default=[], help="a model folder; NAME=DIR evaluates it on the collection NAME alone")
+    parser.add_argument("--split", default="dev")
+    parser.add_argument("--synonyms", type=Path, help="a test list of Korean–English terms")
+    parser.add_argument(
+        "--work", type=Path, default=ROOT / "runs" / "evaluations", help="where the evaluations' folders and kept weights lie"
+    )
+    parser.add_argument("--page", type=Path, default=PAGE)
+    options = parser.parse_args()
+    sections = []
+    for collection in map(Path, options.collection):
+        folder = options.work / f"{collection.name}-{options.split}"
+        command = _command(collection, options, folder)
+        sys.stderr.write(f"{shlex.join(command)}\n")
+        done = subprocess.run([sys.executable, "-m", "sparse_ko_cli", *command[1:]], cwd=ROOT, check=False, stdout=sys.stderr)
+        if done.returncode:
+            raise SystemExit(done.returncode)
+        sections.append(section(json.loads((folder / "evaluation.json").read_text(encoding="utf-8")), command))
+    write_text(options.page, page(sections))
+    sys.stdout.write(f"{options.page}\n")
+
+
+def models_of(collection: str, models: Sequence[str]) -> list[str]:
+    """Return the folders that are evaluated on a collection: those without a name before them, and those with its own."""
+    named = [model.partition("=") for model in models]
+    return [folder if equals else name for name, equals, folder in named if not equals or name == collection]
+
+
+def _command(collection: Path, options: argparse.Namespace, folder: Path) -> list[str]:
+    command = ["sparse-ko", "evaluate", "--collection", str(collection), "--split", options.split]
+    for model in models_of(collection.name, options.model):
+        command += ["--model", model]
+    if options.synonyms:
+        command += ["--synonyms", str(options.synonyms)]
+    return [*command, "--cache", str(options.work / "weights"), "--out", str(folder)]
+
+
+def page(sections: Sequence[str]) -> str:
+    """Return the whole page."""
+    return (
+        "# Evaluation report\n\nWritten by `make report`; do not edit. What each number means, and what may be compared: "
+        "[evaluation.md](evaluation.md).\n\n" + "\n".join(sections)
+    )
+
+
+def section(report: Mapping[str, Any], command: Sequence[str]) -> str:
+    """Return one collection's part of the page.
+
+    Args:
+        report: what evaluation.json holds.
+        command: how it was made; of paths only the last part is shown, since the page is read elsewhere.
+    """
+    shown = [_short(word) for word in command]
+    facts = report["conditions"]
+    encoders = [row for row in report["systems"] if not is_baseline(row["system"])]
+    parts = [
+        f"## {report['collection']}, {report['split']}\n",
+        f"{report['queries']:,} queries, {report['passages']:,} passages, judged at the {report['judged']}; exact search in process.\n",
+        quality_table(report, METRICS),
+        comparison_table(report) if report["comparisons"] else "",
+        group_tables(report),
+        _encoders(encoders) if encoders else "",
+        _synonyms(report.get("synonyms", {})),
+        f"    {shlex.join(shown)}\n",
+        f"Commit `{facts['git_commit']}`{_changes()}; {facts['processor']}, {facts['cores']} cores, "
+        f"torch {facts['versions'].get('torch', 'not used')}. Data (SHA-256): "
+        + ", ".join(f"{name} `{value[:16]}…`" for name, value in report["data"].items() if name != "sha256")
+        + ".\n",
+    ]
+    return "\n".join(part for part in parts if part)
+
+
+def _short(word: str) -> str:
+    """Return a path's last part, with the run's name before it where it is a run's model."""
+    path = Path(word)
+    if "/" not in word:
+        return word
+    return f"{path.parent.name}/{path.name}" if path.name == "model" else path.name
+
+
+def _changes() -> str:
+    """Say where the code that ran is not that of the commit."""
+    status = ["git", "status", "--porcelain", "--untracked-files=no", "--", "*.py"]
+    done = subprocess.run(status, cwd=ROOT, capture_output=True, text=True, check=False)
+    return " with changes that are not committed" if done.stdout.strip() else ""
+
+
+def _encoders(rows: Sequence[Mapping[str, Any]]) -> str:
+    cells = []
+    for row in rows:
+        times, dims, shares = row["latency"], row["dims"], row["function_share"]
+        top, share = row["top_terms"][0] if row["top_terms"] else ("", 0.0)
+        cells.append(
+            [
+                row["system"],
+                *(f"{dims[side]['p50']:.0f} / {dims[side]['p90']:.0f} / {dims[side]['max']:.0f}" for side in ("passages", "queries")),
+                f"{shares['passages']['share']:.1%}",
+                f"`{top}` {share:.0%}",
+                f"{times['encode_ms']['p50']:.1f} / {times['encode_ms']['p99']:.1f}",
+                f"{times['search_ms']['p50']:.1f} / {times['search_ms']['p99']:.1f}",
+                f"{times['passages_per_second']:,.0f}",
+            ]
+        )
+    header = [
+        "encoder",
+        "dims a passage, p50 / p90 / max",
+        "dims a query",
+        "weight on particles and endings",
+        "most frequent term",
+        "ms to read a query, p50 / p99",
+        "ms to search, p50 / p99",
+        "passages a second",
+    ]
+    return table(header, cells)
+
+
+def _synonyms(found: Mapping[str, Any]) -> str:
+    rows = [
+        [
+            system,
+            str(facts["pairs"]),
+            f"{facts['cosine']:.3f}",
+            f"{facts['control_cosine']:.3f}",
+            *(f"{facts[way]['mrr']:.3f} / {facts[way]['recall@10']:.3f}" for way in ("korean_to_english", "english_to_korean")),
+            *(f"{facts['translation_in_top'][way]['10']['all']:.1%}" for way in ("korean_to_english", "english_to_korean")),
+        ]
+        for system, facts in found.items()
+    ]
+    header = [
+        *("term pairs", "pairs", "cosine", "control", "ko → en, MRR / R@10", "en → ko, MRR / R@10"),
+        *("English in the top 10 of the Korean", "Korean in the top 10 of the English"),
+    ]
+    return table(header, rows) if rows else ""
+
+
+if __name__ == "__main__":
+    main()

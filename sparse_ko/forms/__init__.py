@@ -1,0 +1,1 @@
+"""The networks behind a `SparseEncoder`: stock sentence-transformers modules, and the lexical floor, which they cannot hold."""

@@ -1,0 +1,277 @@
+"""The lexical floor: BM25 inside the encoder, and what training may add to it.
+
+    w_j(d) = relu( bm25tf_j(d) · (1 + tanh u_j(d)) + γ · expansion_j(d) )
+    bm25tf_j(d) = tf (k1 + 1) / (tf + k1 (1 - b + b |d| / mean |d|))
+    q_j = θ_j for the query's own tokens; θ starts as the inverse document frequency
+
+u and γ start at 0, so before the first step the encoder *is* BM25 over its vocabulary; a model that training made worse than that is
+never kept as the best one. A query is a table look-up.
+
+Stock modules cannot hold this, so its folder is one of ours: sparse_ko.json says what it is, model.safetensors holds the weights.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import torch
+from pydantic import BaseModel, ConfigDict, ValidationError
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from retrieval_ko.collection import first_complaint
+from retrieval_ko.errors import ModelError
+from retrieval_ko.files import read_json, write_json
+from sparse_ko.forms.network import Features, Form, Kind
+from sparse_ko.libraries import quiet_libraries
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerFast
+
+CARD = "sparse_ko.json"
+"""The file that tells a folder of ours from one of sentence-transformers."""
+WEIGHTS = "model.safetensors"
+BODY = "body"
+"""Folder of the masked language model inside ours, where there is one."""
+
+
+class FloorCard(BaseModel):
+    """What sparse_ko.json says; the weights fit it."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    format: Literal[1] = 1
+    form: Literal["lexical-floor"] = "lexical-floor"
+    body: Literal["static", "transformer"]
+    loads_with: str = "sparse_ko.model.SparseEncoder; sentence-transformers has no module for this form"
+    dimensions: int
+    k1: float
+    b: float
+    mean_tokens: float
+    """Mean length of the passages that the floor was made for, in tokens."""
+    max_tokens: int
+    activation: Literal["log1p", "log1p-twice"] = "log1p"
+
+
+class BagOfTokens(nn.Module):
+    """The static body: a passage is the sum of its tokens' vectors, weighted as BM25 weights them; no attention.
+
+    Args:
+        vectors: where the tokens' vectors start, shape [vocabulary, dimensions].
+    """
+
+    def __init__(self, vectors: Tensor) -> None:
+        super().__init__()
+        vocabulary, dimensions = vectors.shape
+        self.vectors = nn.Parameter(vectors.clone())
+        self.norm = nn.LayerNorm(dimensions)
+        self.expand = nn.Linear(dimensions, vocabulary)
+        self.adjust = nn.Parameter(torch.zeros(vocabulary, dimensions))
+        self.adjust_bias = nn.Parameter(torch.zeros(vocabulary))
+        nn.init.normal_(self.expand.weight, std=0.02)
+        nn.init.zeros_(self.expand.bias)
+
+    def forward(self, features: Features, frequencies: Tensor, weighted: Tensor) -> tuple[Tensor, Tensor]:
+        """Return (expansion logits, u), both [texts, vocabulary].
+
+        Args:
+            features: of passages.
+            frequencies: of their tokens, shape [texts, vocabulary].
+            weighted: BM25's weights times idf, shape [texts, vocabulary].
+        """
+        ids = features["input_ids"]
+        times = frequencies.gather(1, ids).clamp(min=1)
+        share = weighted.gather(1, ids) / times  # a token that stands n times brings its weight in n parts
+        state = self.norm(nn.functional.embedding_bag(ids, self.vectors, mode="sum", per_sample_weights=share))
+        # u is needed at the passage's own tokens only: gathering is far cheaper than a product with the whole vocabulary
+        own = torch.einsum("nld,nd->nl", self.adjust[ids], state) + self.adjust_bias[ids]
+        moves = torch.zeros_like(frequencies).scatter_add(1, ids, own / times)
+        return self.expand(state), moves
+
+
+class LanguageModelBody(nn.Module):
+    """A masked language model as body: its logits expand, a number for each token moves the token's own weight.
+
+    Args:
+        model: with its MLM head.
+    """
+
+    def __init__(self, model: PreTrainedModel) -> None:
+        super().__init__()
+        self.model = model
+        self.adjust = nn.Linear(model.config.hidden_size, 1)
+        nn.init.zeros_(self.adjust.weight)
+        nn.init.zeros_(self.adjust.bias)
+
+    def forward(self, features: Features, frequencies: Tensor, weighted: Tensor) -> tuple[Tensor, Tensor]:
+        """Return (expansion logits, u), both [texts, vocabulary]; u of a token is the mean over its places in the passage."""
+        ids, mask = features["input_ids"], features["attention_mask"]
+        found = self.model(input_ids=ids, attention_mask=mask, output_hidden_states=True)
+        logits = found.logits.masked_fill(~mask.unsqueeze(-1).bool(), -1e9).max(dim=1).values.float()
+        moves = self.adjust(found.hidden_states[-1]).squeeze(-1).float() * mask
+        total = torch.zeros_like(frequencies).scatter_add(1, ids, moves)
+        return logits, total / frequencies.clamp(min=1)
+
+
+class LexicalFloor(nn.Module):
+    """Every parameter of the form, and the formula above.
+
+    Args:
+        card: sizes and BM25's parameters.
+        idf: inverse document frequency of every token, shape [vocabulary]; special tokens 0.
+        searchable: 1 for tokens that may weigh something, 0 for special ones, shape [vocabulary].
+        body: what expands.
+    """
+
+    def __init__(self, card: FloorCard, idf: Tensor, searchable: Tensor, body: BagOfTokens | LanguageModelBody) -> None:
+        super().__init__()
+        self.card = card
+        self.body = body
+        self.query_table = nn.Parameter(idf.clone())
+        self.gamma = nn.Parameter(torch.zeros(()))
+        self.idf: Tensor
+        self.searchable: Tensor
+        self.register_buffer("idf", idf.clone())
+        self.register_buffer("searchable", searchable)
+
+    def frequencies(self, features: Features) -> Tensor:
+        """Return how often each token stands in each text, shape [texts, vocabulary]; special tokens and padding 0."""
+        ids, mask = features["input_ids"], features["attention_mask"]
+        found = torch.zeros(len(ids), len(self.idf), device=ids.device)
+        return found.scatter_add(1, ids, mask.float()) * self.searchable
+
+    def queries(self, features: Features) -> Tensor:
+        """Return the weights of queries, shape [texts, vocabulary]."""
+        return (self.frequencies(features) > 0).float() * self.query_table.relu()
+
+    def passages(self, features: Features) -> Tensor:
+        """Return the weights of passages, shape [texts, vocabulary]."""
+        frequencies = self.frequencies(features)
+        floor = self.floor(frequencies)
+        logits, moves = self.body(features, frequencies, floor * self.idf)
+        expansion = logits.relu().log1p()
+        if self.card.activation == "log1p-twice":
+            expansion = expansion.log1p()
+        weights: Tensor = (floor * (1 + moves.tanh()) + self.gamma * expansion * self.searchable).relu()
+        return weights
+
+    def floor(self, frequencies: Tensor) -> Tensor:
+        """Return BM25's weights of tokens that stand so often in a passage, shape [texts, vocabulary]."""
+        k1, b = self.card.k1, self.card.b
+        lengths = frequencies.sum(dim=1, keepdim=True)
+        return frequencies * (k1 + 1) / (frequencies + k1 * (1 - b + b * lengths / self.card.mean_tokens))
+
+
+class FloorNetwork:
+    """The lexical floor with its tokenizer; see `sparse_ko.forms.network.Network`."""
+
+    form: Form = "lexical-floor"
+
+    def __init__(self, module: LexicalFloor, tokenizer: PreTrainedTokenizerFast) -> None:
+        self.module: LexicalFloor = module
+        self.tokenizer = tokenizer
+        self.max_tokens = module.card.max_tokens
+
+    @property
+    def query_table(self) -> nn.Parameter:
+        """See `Network`."""
+        return self.module.query_table
+
+    def tokenize(self, texts: Sequence[str], kind: Kind, max_tokens: int | None = None) -> Features:
+        """See `Network`."""
+        found = self.tokenizer(
+            list(texts),
+            padding=True,
+            truncation=True,
+            max_length=min(max_tokens or self.max_tokens, self.max_tokens),
+            add_special_tokens=True,
+            return_tensors="pt",
+        )
+        return {name: found[name].long() for name in ("input_ids", "attention_mask")}
+
+    def embed(self, features: Features, kind: Kind) -> Tensor:
+        """See `Network`."""
+        device = self.module.gamma.device
+        moved = {name: value.to(device) for name, value in features.items()}
+        return self.module.queries(moved) if kind == "query" else self.module.passages(moved)
+
+    def save(self, folder: Path) -> None:
+        """See `Network`."""
+        write_json(folder / CARD, self.module.card.model_dump())
+        body = self.module.body
+        if isinstance(body, LanguageModelBody):
+            body.model.save_pretrained(str(folder / BODY), safe_serialization=True)
+        weights = {
+            name: value.detach().cpu().contiguous()
+            for name, value in self.module.state_dict().items()
+            if not name.startswith("body.model.")
+        }
+        save_file(weights, str(folder / WEIGHTS))
+        self.tokenizer.save_pretrained(str(folder))
+
+    @classmethod
+    def load(cls, folder: Path, device: str | None = None) -> FloorNetwork:
+        """Load what `save` wrote.
+
+        Raises:
+            ModelError: the weights don't fit what sparse_ko.json says.
+        """
+        from transformers import AutoModelForMaskedLM, AutoTokenizer
+
+        try:
+            card = FloorCard.model_validate(read_json(folder / CARD))
+        except ValidationError as failure:
+            raise ModelError(f"{folder / CARD}: {first_complaint(failure)}.") from failure
+        tokenizer = AutoTokenizer.from_pretrained(str(folder), local_files_only=True)
+        weights = load_file(str(folder / WEIGHTS))
+        vocabulary = len(weights["query_table"])
+        if vocabulary != len(tokenizer):
+            raise ModelError(f"{folder}: the tokenizer has {len(tokenizer):,} tokens, the weights are for {vocabulary:,}.")
+        if card.body == "static":
+            body: BagOfTokens | LanguageModelBody = BagOfTokens(torch.zeros(vocabulary, card.dimensions))
+        else:
+            body = LanguageModelBody(AutoModelForMaskedLM.from_pretrained(str(folder / BODY), local_files_only=True))
+        module = LexicalFloor(card, torch.zeros(vocabulary), torch.zeros(vocabulary), body)
+        missing, unexpected = module.load_state_dict(weights, strict=False)
+        lost = [name for name in missing if not name.startswith("body.model.")]
+        if lost or unexpected:
+            raise ModelError(f"{folder / WEIGHTS} does not fit {CARD}: {', '.join([*lost, *unexpected][:3])}.")
+        module.to(device or ("cuda" if torch.cuda.is_available() else "cpu")).eval()
+        return cls(module, tokenizer)
+
+
+def lucene_idf(document_frequencies: Tensor, documents: int) -> Tensor:
+    """Return ln(1 + (N - df + 0.5) / (df + 0.5)), the idf of Lucene's BM25, shape [vocabulary]."""
+    return torch.log1p((documents - document_frequencies + 0.5) / (document_frequencies + 0.5))
+
+
+def random_vectors(vocabulary: int, dimensions: int, seed: int) -> Tensor:
+    """Return directions to start from, shape [vocabulary, dimensions], of mean length 1."""
+    generator = torch.Generator().manual_seed(seed)
+    return torch.randn(vocabulary, dimensions, generator=generator) / math.sqrt(dimensions)
+
+
+def new_floor(
+    card: FloorCard, tokenizer: PreTrainedTokenizerFast, idf: Tensor, *, vectors: Tensor | None = None, model: PreTrainedModel | None = None
+) -> FloorNetwork:
+    """Return a lexical floor before its first step: BM25.
+
+    Args:
+        card: sizes and parameters.
+        tokenizer: the vocabulary.
+        idf: of every token, shape [vocabulary].
+        vectors: where the static body's vectors start, shape [vocabulary, dimensions].
+        model: the masked language model of the transformer body.
+    """
+    searchable = torch.ones(len(tokenizer))
+    searchable[tokenizer.all_special_ids] = 0
+    if model is not None:
+        body: BagOfTokens | LanguageModelBody = LanguageModelBody(model)
+    else:
+        assert vectors is not None
+        body = BagOfTokens(vectors)
+    with quiet_libraries():
+        return FloorNetwork(LexicalFloor(card, idf * searchable, searchable, body), tokenizer)

@@ -1,0 +1,39 @@
+"""What a `SparseEncoder` asks of the network behind it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, Protocol
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+    from transformers import PreTrainedTokenizerFast
+
+Kind = Literal["query", "document"]
+Form = Literal["siamese", "doc-only", "lexical-floor"]
+Features = dict[str, "Tensor"]
+
+
+class Network(Protocol):
+    """One of the forms: how texts become features, and features weights."""
+
+    module: nn.Module
+    """Holds every parameter."""
+    tokenizer: PreTrainedTokenizerFast
+    form: Form
+    max_tokens: int
+    """Where a passage is cut, special tokens included."""
+
+    @property
+    def query_table(self) -> nn.Parameter | None:
+        """The weights that a query's own tokens have, shape [vocabulary]; None where a network reads queries."""
+
+    def tokenize(self, texts: Sequence[str], kind: Kind, max_tokens: int | None = None) -> Features:
+        """Return the features of texts on the CPU: `input_ids` and `attention_mask`, int64, shape [texts, tokens]."""
+
+    def embed(self, features: Features, kind: Kind) -> Tensor:
+        """Return the weights, shape [texts, vocabulary], ≥ 0, with gradient."""
+
+    def save(self, folder: Path) -> None:
+        """Write the network into an empty folder."""

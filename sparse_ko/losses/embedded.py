@@ -1,0 +1,70 @@
+"""What every loss reads: one whole batch as weights over the vocabulary."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+NO_DOCUMENT = -1
+"""Fills `Embedded.candidates` where a query has fewer documents than others."""
+
+
+@dataclass(frozen=True)
+class Embedded:
+    """The whole batch of one step, over all chunks and processes, on one device. V dimensions, B queries, D documents.
+
+    Args:
+        queries: weights, shape [B, V], all ≥ 0.
+        documents: weights, shape [D, V], each text once.
+        positive: which document is each query's positive, int64 [B].
+        candidates: the query's own documents, positive first, `NO_DOCUMENT` where there is none, int64 [B, C].
+        relevant: documents known to be relevant to each query, bool [B, D]; they are no negatives.
+        teacher: a teacher's scores of the candidates, float [B, C], NaN where there is none.
+        korean: weights of the Korean sides of S synonym pairs, shape [S, V].
+        english: weights of the English sides, shape [S, V].
+    """
+
+    queries: Tensor
+    documents: Tensor
+    positive: Tensor
+    candidates: Tensor
+    relevant: Tensor
+    teacher: Tensor | None = None
+    korean: Tensor | None = None
+    english: Tensor | None = None
+
+    def scores(self) -> Tensor:
+        """Return the dot product of every query with every document, shape [B, D]."""
+        return self.queries @ self.documents.T
+
+    def candidate_scores(self) -> Tensor:
+        """Return the dot products of the queries with their candidates, shape [B, C]; 0 where there is none."""
+        if not self.documents.shape[0]:
+            return (self.scores().sum() * 0).expand(self.candidates.shape)
+        scores = self.scores().gather(1, self.candidates.clamp(min=0))
+        return scores.masked_fill(self.candidates < 0, 0.0)
+
+    def positive_scores(self) -> Tensor:
+        """Return the dot products of the queries with their positives, shape [B]."""
+        return (self.queries * self.documents[self.positive]).sum(dim=1)
+
+    def in_batch_negatives(self) -> Tensor:
+        """Return which documents are negatives of which query: all that are not known to be relevant, bool [B, D]."""
+        return ~self._with_positive()
+
+    def own_negatives(self) -> Tensor:
+        """Return which candidates are negatives of their query, bool [B, C]."""
+        if not self.documents.shape[0]:
+            return torch.zeros_like(self.candidates, dtype=torch.bool)
+        relevant = self._with_positive().gather(1, self.candidates.clamp(min=0))
+        return (self.candidates >= 0) & ~relevant
+
+    def _with_positive(self) -> Tensor:
+        return self.relevant.scatter(1, self.positive.unsqueeze(1), True) if self.positive.numel() else self.relevant
+
+
+def masked_mean(values: Tensor, kept: Tensor) -> Tensor:
+    """Return the mean of `values` where `kept`, and 0 (with gradient 0) where nothing is kept."""
+    return torch.where(kept, values, 0.0).sum() / kept.sum().clamp(min=1)

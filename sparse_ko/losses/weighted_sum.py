@@ -1,0 +1,145 @@
+"""The weighted sum of all losses, and how much each part adds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from sparse_ko.losses.anti_collapse import AntiCollapse
+from sparse_ko.losses.df_flops import DfFlops
+from sparse_ko.losses.embedded import Embedded
+from sparse_ko.losses.flops import Flops
+from sparse_ko.losses.infonce import InfoNce
+from sparse_ko.losses.kl_divergence import KlDivergence
+from sparse_ko.losses.l1 import L1
+from sparse_ko.losses.margin_mse import MarginMse
+from sparse_ko.losses.margin_ranking import MarginRanking
+from sparse_ko.losses.synonym import SynonymLoss
+from sparse_ko.settings import RankingSettings, TrainSettings
+
+
+class Part(NamedTuple):
+    """One loss of a batch: its value before any weight, and its share of the total after it."""
+
+    value: float
+    share: float
+
+
+@dataclass(frozen=True)
+class LossParts:
+    """A batch's loss.
+
+    Args:
+        total: the scalar that is minimised.
+        parts: by name: ranking, synonyms, document_sparsity, query_sparsity, anti_collapse; those that are switched on.
+        document_dims: mean number of active dimensions of the batch's documents.
+        query_dims: the same of its queries.
+    """
+
+    total: Tensor
+    parts: dict[str, Part]
+    document_dims: float
+    query_dims: float
+
+
+class WeightedSum(nn.Module):
+    """α·ranking + β·synonyms + γ·(λ_d·regulariser(documents) + λ_q·regulariser(queries)) + weight·anti-collapse.
+
+    Documents are positives and negatives together, each once. All is computed in 32 bits (64 where the weights have them), also
+    where the encoder runs in 16: a mean over half a million small weights is lost in those.
+
+    The first specification's defaults are α 1.0, β 0.1, γ 0.001: `ranking.weight=1.0 synonyms.weight=0.1 sparsity.weight=0.001`
+    with λ 1 (`sparsity.document_weight=1 sparsity.query_weight=1`).
+
+    Args:
+        settings: of the run. Where a query is a table over its own tokens (every form but siamese), queries are not regularised:
+            training cannot make them any shorter.
+
+    Attributes:
+        lambda_document: λ_d; the sparsity controller sets it before every step.
+        lambda_query: λ_q.
+    """
+
+    def __init__(self, settings: TrainSettings) -> None:
+        super().__init__()
+        sparsity = settings.sparsity
+        self.alpha, self.beta, self.gamma = settings.ranking.weight, settings.synonyms.weight, sparsity.weight
+        self.anti_collapse_weight = sparsity.anti_collapse
+        self.lambda_document, self.lambda_query = sparsity.document_weight, sparsity.query_weight
+        self.regularises_queries = settings.model.form == "siamese"
+        self.ranking = ranking_loss(settings.ranking)
+        self.synonyms = SynonymLoss()
+        documents = {"flops": Flops, "df-flops": DfFlops, "l1": L1}
+        self.document_sparsity: nn.Module = documents[sparsity.document](l0_threshold=sparsity.l0_threshold)
+        self.query_sparsity: nn.Module = {"flops": Flops, "l1": L1}[sparsity.query]()
+        self.anti_collapse = AntiCollapse()
+
+    def forward(self, batch: Embedded) -> LossParts:
+        """Return the loss of a whole batch.
+
+        Raises:
+            DataError: the ranking loss needs a teacher's scores, and the batch has none.
+        """
+        with torch.autocast(batch.documents.device.type, enabled=False):
+            batch = in_full_precision(batch)
+            values = self._values(batch)
+            total = torch.stack([weight * value for weight, value in values.values()]).sum()
+            dims = [_active_dimensions(batch.documents), _active_dimensions(batch.queries)]
+            # one transfer from the device instead of one a number
+            numbers = torch.stack([total, *dims, *(value for _, value in values.values())]).detach().tolist()
+        sum_of_parts, document_dims, query_dims, *plain = numbers
+        parts = {
+            name: Part(value, float(weight) * value / sum_of_parts if sum_of_parts else 0.0)
+            for (name, (weight, _)), value in zip(values.items(), plain, strict=True)
+        }
+        return LossParts(total, parts, document_dims, query_dims)
+
+    def _values(self, batch: Embedded) -> dict[str, tuple[float, Tensor]]:
+        values = {"ranking": (self.alpha, self.ranking(batch))}
+        if self.beta:
+            if batch.korean is None or batch.english is None:
+                values["synonyms"] = (self.beta, batch.documents.sum() * 0)
+            else:
+                values["synonyms"] = (self.beta, self.synonyms(batch.korean, batch.english))
+        values["document_sparsity"] = (self.gamma * self.lambda_document, self.document_sparsity(batch.documents))
+        if self.regularises_queries:
+            values["query_sparsity"] = (self.gamma * self.lambda_query, self.query_sparsity(batch.queries))
+        if self.anti_collapse_weight:
+            texts = torch.cat([batch.documents, batch.queries]) if self.regularises_queries else batch.documents
+            values["anti_collapse"] = (self.anti_collapse_weight, self.anti_collapse(texts))
+        return values
+
+
+def ranking_loss(settings: RankingSettings) -> nn.Module:
+    """Return the ranking loss that the settings name."""
+    match settings.loss:
+        case "infonce":
+            return InfoNce(settings.temperature, in_batch=settings.in_batch)
+        case "margin":
+            return MarginRanking(settings.margin, in_batch=settings.in_batch)
+        case "margin-mse":
+            return MarginMse()
+        case "kl":
+            return KlDivergence(settings.temperature)
+
+
+def in_full_precision(batch: Embedded) -> Embedded:
+    """Return the batch with weights of at least 32 bits."""
+    return replace(
+        batch,
+        queries=_widened(batch.queries),
+        documents=_widened(batch.documents),
+        korean=None if batch.korean is None else _widened(batch.korean),
+        english=None if batch.english is None else _widened(batch.english),
+    )
+
+
+def _widened(weights: Tensor) -> Tensor:
+    return weights if weights.dtype == torch.float64 else weights.float()
+
+
+def _active_dimensions(weights: Tensor) -> Tensor:
+    return (weights > 0).sum().to(weights.dtype) / max(weights.shape[0], 1)
