@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Iterator
 from hashlib import blake2b
 from typing import TYPE_CHECKING
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 TEXTS_AT_ONCE = 2048
+
+logger = logging.getLogger(__name__)
 
 
 def build_encoder(settings: TrainSettings, collection: Collection, workers: int = 1) -> SparseEncoder:
@@ -68,6 +71,7 @@ def _learn_tokenizer(settings: TrainSettings, collection: Collection, passages: 
     asked = [collection.queries[query].text for query in collection.relevant("train")] if "train" in collection.judgements else []
     terms = [text for pair in collection.synonyms for text in (pair.ko, pair.en)]
     limit = settings.vocabulary.sample_characters
+    logger.info("learning a vocabulary of %d pieces from at most %d characters", settings.vocabulary.size, limit)
     texts = [*_sample(passages, limit * 3 // 4), *_sample(asked, limit // 4), *terms]
     return build_tokenizer(learn_vocabulary(texts, settings.vocabulary.size, workers), settings.model.max_tokens)
 
@@ -86,6 +90,7 @@ def _sample(texts: list[str], characters: int) -> Iterator[str]:
 
 def _floor(settings: TrainSettings, tokenizer: PreTrainedTokenizerFast, passages: list[str], model: PreTrainedModel | None) -> FloorNetwork:
     asked = settings.model
+    logger.info("counting tokens in %d passages", len(passages))
     frequencies, mean_tokens = token_statistics(tokenizer, passages, asked.max_tokens)
     card = FloorCard(
         body="static" if model is None else "transformer",

@@ -149,12 +149,9 @@ class SparseEncoder:
         """The weights of a query's own tokens, shape [vocabulary]; None where a network reads queries."""
         return self.network.query_table
 
-    def clamp_query_table(self) -> None:
-        """Set negative weights of the query table to 0, as every server would."""
-        table = self.query_table
-        if table is not None:
-            with torch.no_grad():
-                table.clamp_(min=0)
+    def constrain(self) -> None:
+        """Set weights to 0 that an optimiser's step made negative though no server takes them; call it after every step."""
+        self.network.constrain()
 
     def tokenize(self, texts: Sequence[str], kind: Kind, max_tokens: int | None = None) -> Features:
         """Return what the network reads, on the CPU: `input_ids` and `attention_mask`, int64, shape [texts, tokens].
@@ -169,6 +166,8 @@ class SparseEncoder:
     def embed(self, features: Features, kind: Kind) -> Tensor:
         """Return weights with gradient, shape [texts, len(tokenizer)], all ≥ 0, special tokens 0, on the network's device."""
         weights = self.network.embed(features, kind)[:, : len(self._tokens)]
+        if self.network.silent_specials:
+            return weights
         if self._special is None or self._special.device != weights.device:
             self._special = torch.tensor(sorted(self.tokenizer.all_special_ids), device=weights.device)
         return weights.index_fill(1, self._special, 0.0)

@@ -8,7 +8,7 @@ In a run of T steps, every step moves λ by the error that is to be expected:
 
     ln λ_{t+1} = ln λ_t + K/T · ê_t,    ê = e_fast + L (e_fast - e_slow),    e_t = ln(dims_t / goal_t)
 
-- goal_t falls, in logarithms evenly, from the first measured dims to the target over the first 40 % of the run. An untrained encoder
+- goal_t falls, in logarithms evenly, from the first measured dims to the target over the first third of the run. An untrained encoder
   that is pressed at once loses dimensions which it would need, and those come back slowly or never: where dims are 0 for every text
   there is no gradient. So the target is approached from above and without haste, whatever λ was given.
 - e_fast and e_slow are averages over about T/100 and T/25 steps. Their difference is how fast dims move, and L times it is where
@@ -30,7 +30,7 @@ from typing import Any
 from retrieval_ko.errors import ModelError
 from sparse_ko.settings import SparsitySettings
 
-DESCENT = 0.4
+DESCENT = 1 / 3
 """Share of the run in which the goal falls from the first measured dims to the target."""
 GAIN = 60.0
 """K: ln λ moves so far in a whole run while dims are e times the target."""
@@ -42,6 +42,8 @@ LOWEST_ERROR, HIGHEST_ERROR = -2.0, 1.0
 """Where ê is cut off: at 1/7 of the target, and at e times the target."""
 RANGE = 1e3
 """λ stays within this factor of its first value, either way."""
+EARLY_RANGE = 1e2
+"""And within this one downwards as long as the goal falls and dims are above the target: the way back up would be too long."""
 FEWEST_DIMS = 0.1
 """Stands for 0 active dimensions, whose logarithm is none."""
 PATIENCE = 20
@@ -178,7 +180,8 @@ class _Dial:
             self._factor += self._gain * max(LOWEST_ERROR, min(HIGHEST_ERROR, error))
             if error < 0 and 0 < ramp_before < ramp:
                 self._factor -= math.log(ramp / ramp_before)
-            self._factor = max(-math.log(RANGE), min(math.log(RANGE), self._factor))
+            lowest = -math.log(EARLY_RANGE if goal > 0 and self._averages[0] + goal > 0 else RANGE)
+            self._factor = max(lowest, min(math.log(RANGE), self._factor))
         self.weight = self._first * math.exp(self._factor) * ramp
         return self.weight
 

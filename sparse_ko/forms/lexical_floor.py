@@ -1,6 +1,6 @@
 """The lexical floor: BM25 inside the encoder, and what training may add to it.
 
-    w_j(d) = relu( bm25tf_j(d) · (1 + tanh u_j(d)) + γ · expansion_j(d) )
+    w_j(d) = bm25tf_j(d) · (1 + tanh u_j(d)) + γ · expansion_j(d), γ ≥ 0
     bm25tf_j(d) = tf (k1 + 1) / (tf + k1 (1 - b + b |d| / mean |d|))
     q_j = θ_j for the query's own tokens; θ starts as the inverse document frequency
 
@@ -26,6 +26,7 @@ from retrieval_ko.collection import first_complaint
 from retrieval_ko.errors import ModelError
 from retrieval_ko.files import read_json, write_json
 from sparse_ko.forms.network import Features, Form, Kind
+from sparse_ko.forms.tokenizing import tokenize
 from sparse_ko.libraries import quiet_libraries
 
 if TYPE_CHECKING:
@@ -34,6 +35,9 @@ if TYPE_CHECKING:
 CARD = "sparse_ko.json"
 """The file that tells a folder of ours from one of sentence-transformers."""
 WEIGHTS = "model.safetensors"
+MASKED_OUT = -1e9
+ADJUST_DIMENSIONS = 32
+"""Dimensions in which a passage moves the weights of its own tokens."""
 BODY = "body"
 """Folder of the masked language model inside ours, where there is one."""
 
@@ -69,27 +73,25 @@ class BagOfTokens(nn.Module):
         self.vectors = nn.Parameter(vectors.clone())
         self.norm = nn.LayerNorm(dimensions)
         self.expand = nn.Linear(dimensions, vocabulary)
-        self.adjust = nn.Parameter(torch.zeros(vocabulary, dimensions))
+        self.view = nn.Linear(dimensions, ADJUST_DIMENSIONS, bias=False)
+        self.adjust = nn.Parameter(torch.zeros(vocabulary, ADJUST_DIMENSIONS))
         self.adjust_bias = nn.Parameter(torch.zeros(vocabulary))
         nn.init.normal_(self.expand.weight, std=0.02)
         nn.init.zeros_(self.expand.bias)
 
-    def forward(self, features: Features, frequencies: Tensor, weighted: Tensor) -> tuple[Tensor, Tensor]:
-        """Return (expansion logits, u), both [texts, vocabulary].
+    def forward(self, features: Features, shares: Tensor, idf: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the expansion's logits, shape [texts, vocabulary], and u of the token at each place, shape [texts, tokens].
 
         Args:
             features: of passages.
-            frequencies: of their tokens, shape [texts, vocabulary].
-            weighted: BM25's weights times idf, shape [texts, vocabulary].
+            shares: BM25's weight of the token at each place, shared among the token's places, shape [texts, tokens].
+            idf: shape [vocabulary].
         """
         ids = features["input_ids"]
-        times = frequencies.gather(1, ids).clamp(min=1)
-        share = weighted.gather(1, ids) / times  # a token that stands n times brings its weight in n parts
-        state = self.norm(nn.functional.embedding_bag(ids, self.vectors, mode="sum", per_sample_weights=share))
-        # u is needed at the passage's own tokens only: gathering is far cheaper than a product with the whole vocabulary
-        own = torch.einsum("nld,nd->nl", self.adjust[ids], state) + self.adjust_bias[ids]
-        moves = torch.zeros_like(frequencies).scatter_add(1, ids, own / times)
-        return self.expand(state), moves
+        state = self.norm(nn.functional.embedding_bag(ids, self.vectors, mode="sum", per_sample_weights=shares * idf[ids]))
+        # u is needed at the passage's own tokens only: gathering is cheaper than a product with the whole vocabulary
+        moves = (nn.functional.embedding(ids, self.adjust) @ self.view(state).unsqueeze(-1)).squeeze(-1)
+        return self.expand(state), moves + nn.functional.embedding(ids, self.adjust_bias.unsqueeze(-1)).squeeze(-1)
 
 
 class LanguageModelBody(nn.Module):
@@ -106,14 +108,12 @@ class LanguageModelBody(nn.Module):
         nn.init.zeros_(self.adjust.weight)
         nn.init.zeros_(self.adjust.bias)
 
-    def forward(self, features: Features, frequencies: Tensor, weighted: Tensor) -> tuple[Tensor, Tensor]:
-        """Return (expansion logits, u), both [texts, vocabulary]; u of a token is the mean over its places in the passage."""
+    def forward(self, features: Features) -> tuple[Tensor, Tensor]:
+        """Return the expansion's logits, shape [texts, vocabulary], and u of the token at each place, shape [texts, tokens]."""
         ids, mask = features["input_ids"], features["attention_mask"]
         found = self.model(input_ids=ids, attention_mask=mask, output_hidden_states=True)
-        logits = found.logits.masked_fill(~mask.unsqueeze(-1).bool(), -1e9).max(dim=1).values.float()
-        moves = self.adjust(found.hidden_states[-1]).squeeze(-1).float() * mask
-        total = torch.zeros_like(frequencies).scatter_add(1, ids, moves)
-        return logits, total / frequencies.clamp(min=1)
+        logits = found.logits.masked_fill(~mask.unsqueeze(-1).bool(), MASKED_OUT).max(dim=1).values.float()
+        return logits, self.adjust(found.hidden_states[-1]).squeeze(-1).float()
 
 
 class LexicalFloor(nn.Module):
@@ -149,26 +149,31 @@ class LexicalFloor(nn.Module):
 
     def passages(self, features: Features) -> Tensor:
         """Return the weights of passages, shape [texts, vocabulary]."""
+        ids = features["input_ids"]
         frequencies = self.frequencies(features)
-        floor = self.floor(frequencies)
-        logits, moves = self.body(features, frequencies, floor * self.idf)
-        expansion = logits.relu().log1p()
+        times = frequencies.gather(1, ids)
+        shares = self.floor(times, frequencies.sum(dim=1, keepdim=True)) / times.clamp(min=1)
+        shares = shares * features["attention_mask"]
+        logits, moves = self.body(features, shares, self.idf) if isinstance(self.body, BagOfTokens) else self.body(features)
+        # what is dense is large (texts × vocabulary): everything that concerns the passage's own tokens is done at their places
+        own = torch.zeros_like(frequencies).scatter_add(1, ids, shares * (1 + moves.tanh()))
+        expansion = (logits + (1 - self.searchable) * MASKED_OUT).relu().log1p()
         if self.card.activation == "log1p-twice":
             expansion = expansion.log1p()
-        weights: Tensor = (floor * (1 + moves.tanh()) + self.gamma * expansion * self.searchable).relu()
+        weights: Tensor = own + self.gamma * expansion
         return weights
 
-    def floor(self, frequencies: Tensor) -> Tensor:
-        """Return BM25's weights of tokens that stand so often in a passage, shape [texts, vocabulary]."""
+    def floor(self, times: Tensor, lengths: Tensor) -> Tensor:
+        """Return BM25's weight of tokens that stand `times` in passages of these lengths."""
         k1, b = self.card.k1, self.card.b
-        lengths = frequencies.sum(dim=1, keepdim=True)
-        return frequencies * (k1 + 1) / (frequencies + k1 * (1 - b + b * lengths / self.card.mean_tokens))
+        return times * (k1 + 1) / (times + k1 * (1 - b + b * lengths / self.card.mean_tokens))
 
 
 class FloorNetwork:
     """The lexical floor with its tokenizer; see `sparse_ko.forms.network.Network`."""
 
     form: Form = "lexical-floor"
+    silent_specials = True
 
     def __init__(self, module: LexicalFloor, tokenizer: PreTrainedTokenizerFast) -> None:
         self.module: LexicalFloor = module
@@ -180,17 +185,15 @@ class FloorNetwork:
         """See `Network`."""
         return self.module.query_table
 
+    def constrain(self) -> None:
+        """See `Network`."""
+        with torch.no_grad():
+            self.module.query_table.clamp_(min=0)
+            self.module.gamma.clamp_(min=0)
+
     def tokenize(self, texts: Sequence[str], kind: Kind, max_tokens: int | None = None) -> Features:
         """See `Network`."""
-        found = self.tokenizer(
-            list(texts),
-            padding=True,
-            truncation=True,
-            max_length=min(max_tokens or self.max_tokens, self.max_tokens),
-            add_special_tokens=True,
-            return_tensors="pt",
-        )
-        return {name: found[name].long() for name in ("input_ids", "attention_mask")}
+        return tokenize(self.tokenizer, texts, min(max_tokens or self.max_tokens, self.max_tokens))
 
     def embed(self, features: Features, kind: Kind) -> Tensor:
         """See `Network`."""

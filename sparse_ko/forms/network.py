@@ -22,12 +22,17 @@ class Network(Protocol):
     """Holds every parameter."""
     tokenizer: PreTrainedTokenizerFast
     form: Form
+    silent_specials: bool
+    """Whether special tokens weigh 0 in what `embed` returns."""
     max_tokens: int
     """Where a passage is cut, special tokens included."""
 
     @property
     def query_table(self) -> nn.Parameter | None:
         """The weights that a query's own tokens have, shape [vocabulary]; None where a network reads queries."""
+
+    def constrain(self) -> None:
+        """Set weights to 0 that an optimiser's step made negative though they must not be."""
 
     def tokenize(self, texts: Sequence[str], kind: Kind, max_tokens: int | None = None) -> Features:
         """Return the features of texts on the CPU: `input_ids` and `attention_mask`, int64, shape [texts, tokens]."""

@@ -22,6 +22,7 @@ from torch import Tensor, nn
 
 from retrieval_ko.errors import ModelError
 from sparse_ko.forms.network import Features, Form, Kind
+from sparse_ko.forms.tokenizing import tokenize
 from sparse_ko.libraries import quiet_libraries
 
 if TYPE_CHECKING:
@@ -59,6 +60,8 @@ class StockNetwork:
         ModelError: the model and its tokenizer do not belong together.
     """
 
+    silent_specials = False
+
     def __init__(self, stock: StockEncoder) -> None:
         self.stock = stock
         self.module: nn.Module = stock
@@ -91,6 +94,13 @@ class StockNetwork:
         """What a passage goes through."""
         return list(self._document_modules)
 
+    def constrain(self) -> None:
+        """See `Network`."""
+        table = self.query_table
+        if table is not None:
+            with torch.no_grad():
+                table.clamp_(min=0)
+
     def tokenize(self, texts: Sequence[str], kind: Kind, max_tokens: int | None = None) -> Features:
         """See `Network`."""
         modules = self._query_modules if kind == "query" else self._document_modules
@@ -98,19 +108,8 @@ class StockNetwork:
         if not known:
             features = self.stock.preprocess(list(texts), task=kind)
             return {name: value for name, value in features.items() if isinstance(value, Tensor)}
-        table = isinstance(modules[0], SparseStaticEmbedding)
-        found = self.tokenizer(
-            list(texts),
-            padding=True,
-            truncation=True,
-            max_length=min(max_tokens or self.max_tokens, self.max_tokens),
-            add_special_tokens=not table,
-            return_tensors="pt",
-        )
-        features = {name: found[name].long() for name in ("input_ids", "attention_mask")}
-        if table and not features["input_ids"].shape[1]:
-            return {name: torch.zeros(len(texts), 1, dtype=torch.int64) for name in features}
-        return features
+        limit = min(max_tokens or self.max_tokens, self.max_tokens)
+        return tokenize(self.tokenizer, texts, limit, special_tokens=not isinstance(modules[0], SparseStaticEmbedding))
 
     def embed(self, features: Features, kind: Kind) -> Tensor:
         """See `Network`."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
@@ -17,6 +18,7 @@ from retrieval_ko.collection import Collection
 from retrieval_ko.errors import ModelError, RetrievalError
 from retrieval_ko.files import explained, folder_sha256, sha256
 from retrieval_ko.runs import Run
+from retrieval_ko.terms import available_cores
 from sparse_ko.building import build_encoder
 from sparse_ko.libraries import quiet_libraries
 from sparse_ko.model import SparseEncoder
@@ -113,9 +115,9 @@ def train(
     facts: dict[str, Any] = {}
     try:
         with quiet_libraries():
-            encoder = build_encoder(
-                settings, collection
-            )  # before the processes know each other: then transformers saves in one of them only
+            # before the processes know each other: then transformers saves in one of them only
+            workers = max(1, available_cores() // int(os.environ.get("LOCAL_WORLD_SIZE", "1")))
+            encoder = build_encoder(settings, collection, workers)
             progress = _fit(planned, encoder, run, _resume_point(run, resume=resume), facts, on_progress)
     except BaseException as failure:
         if main_process():

@@ -323,7 +323,7 @@ class _Flow(TrainerCallback):  # type: ignore[misc]  # the library has no types
         self._schedule = schedule
 
     def on_optimizer_step(self, args: Any, state: Any, control: Any, **_: Any) -> None:  # noqa: ANN401
-        self._encoder.clamp_query_table()
+        self._encoder.constrain()
 
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:  # noqa: ANN401
         step, last = state.global_step, state.global_step >= self._schedule.steps

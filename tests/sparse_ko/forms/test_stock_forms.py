@@ -72,7 +72,7 @@ def test_negative_weights_of_the_table_are_set_to_nothing(collection):
     encoder = built(collection, form="doc-only")
     with torch.no_grad():
         encoder.query_table[100:] = -1.0
-    encoder.clamp_query_table()
+    encoder.constrain()
     assert float(encoder.query_table.min()) == 0.0
 
 
