@@ -13,12 +13,12 @@ from opensearch_ko.cluster import connect
 from opensearch_ko.models import undeploy
 from retrieval_ko.collection import sample_folder
 
-COMMANDS = ["demo", "train", "evaluate", "encode", "explain", "export", "deploy", "index", "search", "benchmark"]
+COMMANDS = ["demo", "pretrain", "train", "evaluate", "encode", "explain", "export", "deploy", "index", "search", "benchmark"]
 DATA = [
     *("legal", "precedents", "wiki", "easylaw", "boolq", "import", "split", "mine"),
     *("augment", "synthesize", "check", "stats", "list", "merge"),
 ]
-GROUPS = {"node": ["start", "status", "stop", "logs"], "data": DATA, "runs": ["list", "show"]}
+GROUPS = {"node": ["start", "status", "stop", "logs"], "data": DATA, "vocab": ["train", "audit", "prune", "embed"], "runs": ["list", "show"]}
 
 
 @pytest.mark.parametrize("command", [[name] for name in COMMANDS] + [[group, name] for group, names in GROUPS.items() for name in names])
