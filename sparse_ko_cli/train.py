@@ -93,7 +93,8 @@ def train(
         main = _speaks()
         settings = read_settings(find_config(config), changes)
         if dry_run:
-            _show_plan(describe_run(settings), as_json=as_json)
+            if main:
+                _show_plan(describe_run(settings), as_json=as_json)
             return
         trained = run_training(settings, folder or Path("runs") / settings.name, resume=resume)
         if not main:
@@ -106,11 +107,10 @@ def train(
 
 
 def _speaks() -> bool:
-    """Return whether this process is the main one of several; silence it where it is not, but for errors."""
+    """Return whether this process is the main one of several; where it is not, let it log nothing but errors."""
     from sparse_ko.training.arguments import main_process
 
     if not main_process():
-        out.quiet = True
         log_to_terminal(logging.ERROR)
     return main_process()
 

@@ -18,7 +18,8 @@ DATA = [
     *("legal", "precedents", "wiki", "easylaw", "boolq", "import", "split", "mine"),
     *("augment", "synthesize", "check", "stats", "list", "merge"),
 ]
-GROUPS = {"node": ["start", "status", "stop", "logs"], "data": DATA, "vocab": ["train", "audit", "prune", "embed"], "runs": ["list", "show"]}
+VOCAB = ["train", "audit", "prune", "embed"]
+GROUPS = {"node": ["start", "status", "stop", "logs"], "data": DATA, "vocab": VOCAB, "runs": ["list", "show"]}
 
 
 @pytest.mark.parametrize("command", [[name] for name in COMMANDS] + [[group, name] for group, names in GROUPS.items() for name in names])
