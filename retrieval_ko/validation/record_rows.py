@@ -11,7 +11,7 @@ from retrieval_ko.collection import PASSAGE_LIMIT_CHARACTERS
 from retrieval_ko.records import Passage, Query
 from retrieval_ko.validation.contents import Contents
 from retrieval_ko.validation.findings import Finding, error, remark
-from retrieval_ko.validation.rows import fingerprint, record_of, rows_of, text_findings
+from retrieval_ko.validation.rows import fingerprint, records_of, text_findings
 
 
 def check_passages(contents: Contents) -> Iterator[Finding]:
@@ -22,16 +22,11 @@ def check_passages(contents: Contents) -> Iterator[Finding]:
         return
     lines: dict[str, int] = {}
     whole: dict[int, int] = {}
-    for entry in rows_of(source):
+    for entry in records_of(source, Passage, contents.on_line, _with_id):
         if isinstance(entry, Finding):
             yield entry
             continue
-        number, row = entry
-        contents.on_line(source)
-        record = record_of(Passage, _with_id(row), source, number)
-        if isinstance(record, list):
-            yield from record
-            continue
+        number, record = entry
         yield from _id_findings(record.id, lines, source, number)
         yield from passage_findings(record, source, number)
         if contents.judged == "parent":
@@ -58,16 +53,11 @@ def check_queries(contents: Contents) -> Iterator[Finding]:
         return
     lines: dict[str, int] = {}
     texts: dict[int, int] = {}
-    for entry in rows_of(source):
+    for entry in records_of(source, Query, contents.on_line, _with_id):
         if isinstance(entry, Finding):
             yield entry
             continue
-        number, row = entry
-        contents.on_line(source)
-        record = record_of(Query, _with_id(row), source, number)
-        if isinstance(record, list):
-            yield from record
-            continue
+        number, record = entry
         yield from _id_findings(record.id, lines, source, number)
         yield from text_findings(record.text, f"the text of {record.id!r}", source, number)
         yield from _length_findings(record.id, record.text, source, number)

@@ -6,7 +6,7 @@ import hashlib
 import json
 import re
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -57,6 +57,33 @@ def rows_of(source: Path) -> Iterator[tuple[int, dict[str, Any]] | Finding]:
             yield number, row
         else:
             yield error("not_json", source, number, f"expected a JSON object, found {type(row).__name__}.")
+
+
+def records_of(
+    source: Path,
+    record_type: type[Record],
+    on_line: Callable[[Path], None],
+    repair: Callable[[dict[str, Any]], dict[str, Any]] | None = None,
+) -> Iterator[tuple[int, Record] | Finding]:
+    """Yield (line number, record), or each thing that is wrong with the line.
+
+    Args:
+        source: JSON lines.
+        record_type: what a line is to be.
+        on_line: called for each line that is JSON.
+        repair: applied to a row before it is read as a record.
+    """
+    for entry in rows_of(source):
+        if isinstance(entry, Finding):
+            yield entry
+            continue
+        number, row = entry
+        on_line(source)
+        record = record_of(record_type, repair(row) if repair else row, source, number)
+        if isinstance(record, list):
+            yield from record
+        else:
+            yield number, record
 
 
 def record_of(record_type: type[Record], row: dict[str, Any], source: Path, number: int) -> Record | list[Finding]:

@@ -14,7 +14,7 @@ from retrieval_ko.validation.contents import Contents
 from retrieval_ko.validation.findings import Finding, error, remark
 from retrieval_ko.validation.pair_rows import pair_findings
 from retrieval_ko.validation.record_rows import passage_findings
-from retrieval_ko.validation.rows import fingerprint, record_of, rows_of
+from retrieval_ko.validation.rows import fingerprint, records_of, rows_of
 
 
 class FileKind(StrEnum):
@@ -87,17 +87,13 @@ def _passages_of(source: Path, contents: Contents, kind: FileKind) -> Iterator[F
         raise UsageError(f"{source} holds pairs, not passages.", "Name a passage file or a collection folder with --corpus.")
     lines: dict[str, int] = {}
     texts: dict[int, int] = {}
-    for entry in rows_of(source):
+    row_type: type[_LegalRow | Passage] = _LegalRow if kind is FileKind.LEGAL_PASSAGES else Passage
+    for entry in records_of(source, row_type, contents.on_line):
         if isinstance(entry, Finding):
             yield entry
             continue
-        number, row = entry
-        contents.on_line(source)
-        record = record_of(_LegalRow if kind is FileKind.LEGAL_PASSAGES else Passage, row, source, number)
-        if isinstance(record, list):
-            yield from record
-            continue
-        passage = record if isinstance(record, Passage) else Passage(_id=record.id, text=record.text)  # type: ignore[attr-defined]
+        number, record = entry
+        passage = record if isinstance(record, Passage) else Passage(_id=record.id, text=record.text)
         if passage.id in lines:
             yield error("duplicate_id", source, number, f"the id {passage.id!r} was used before, in line {lines[passage.id]}.")
         yield from passage_findings(passage, source, number)

@@ -61,6 +61,16 @@ class Embedded:
         relevant = self._with_positive().gather(1, self.candidates.clamp(min=0))
         return (self.candidates >= 0) & ~relevant
 
+    def rivals(self, *, in_batch: bool) -> tuple[Tensor, Tensor]:
+        """Return scores, and which of them are of negatives (bool).
+
+        Args:
+            in_batch: with all documents of the batch, shape [B, D]; else with the query's own candidates, shape [B, C].
+        """
+        if in_batch:
+            return self.scores(), self.in_batch_negatives()
+        return self.candidate_scores(), self.own_negatives()
+
     def _with_positive(self) -> Tensor:
         return self.relevant.scatter(1, self.positive.unsqueeze(1), True) if self.positive.numel() else self.relevant
 

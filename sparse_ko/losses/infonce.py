@@ -26,10 +26,7 @@ class InfoNce(nn.Module):
 
     def forward(self, batch: Embedded) -> Tensor:
         """Return the mean over the queries; 0 for a batch without queries."""
-        if self.in_batch:
-            scores, negatives = batch.scores(), batch.in_batch_negatives()
-        else:
-            scores, negatives = batch.candidate_scores(), batch.own_negatives()
+        scores, negatives = batch.rivals(in_batch=self.in_batch)
         positive = batch.positive_scores() / self.temperature
         others = (scores / self.temperature).masked_fill(~negatives, float("-inf"))
         losses = torch.logsumexp(torch.cat([positive.unsqueeze(1), others], dim=1), dim=1) - positive

@@ -26,9 +26,6 @@ class MarginRanking(nn.Module):
 
     def forward(self, batch: Embedded) -> Tensor:
         """Return the mean over all pairs of a query and a negative; 0 where there is no negative."""
-        if self.in_batch:
-            scores, negatives = batch.scores(), batch.in_batch_negatives()
-        else:
-            scores, negatives = batch.candidate_scores(), batch.own_negatives()
+        scores, negatives = batch.rivals(in_batch=self.in_batch)
         shortfall = (self.margin - batch.positive_scores().unsqueeze(1) + scores).relu()
         return masked_mean(shortfall, negatives)

@@ -6,7 +6,6 @@ import logging
 import math
 import shutil
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,8 +15,8 @@ from accelerate import PartialState
 from transformers import PrinterCallback
 
 from retrieval_ko.collection import sample_folder
-from retrieval_ko.errors import DataError, RetrievalError, UsageError
-from retrieval_ko.files import explained, new_folder, sha256
+from retrieval_ko.errors import DataError, UsageError
+from retrieval_ko.files import new_folder, sha256
 from retrieval_ko.runs import Run
 from sparse_ko.libraries import quiet_libraries
 from sparse_ko.pretraining.base import start_at_frequencies, starting_model
@@ -26,7 +25,7 @@ from sparse_ko.pretraining.packing import Rows, open_rows, pack, write_rows
 from sparse_ko.pretraining.settings import PretrainSettings
 from sparse_ko.pretraining.trainer import HeldOut, HeldOutRows, PretrainingTrainer, RowBatches
 from sparse_ko.training.arguments import main_process, process_count, process_number, training_arguments
-from sparse_ko.training.checkpoints import checkpoints, drop_unfinished, rewind_events
+from sparse_ko.training.checkpoints import checkpoints, drop_unfinished, failures_recorded, rewind_events
 from sparse_ko.training.recording import OnProgress, RunRecorder
 from sparse_ko.vocabulary.sources import TextFile, drawn, hashes, read_texts, text_files
 
@@ -75,17 +74,8 @@ def pretrain(settings: PretrainSettings, out: Path, *, resume: bool = False, on_
         _drop_cut_checkpoints(run.folder)
     _wait()
     facts: dict[str, Any] = {}
-    try:
-        with quiet_libraries():
-            found, unigram = _fit(settings, files, run, facts, resume=resume, on_progress=on_progress)
-    except BaseException as failure:
-        if main_process():
-            drop_unfinished(run.folder)
-            with suppress(RetrievalError):  # on a full disk even this may not be written; the failure itself is what counts
-                run.end("failed", error=str(failure) or type(failure).__name__, **facts)
-        if problem := explained(run.folder, failure):
-            raise problem from failure
-        raise
+    with failures_recorded(run, facts, main=main_process()), quiet_libraries():
+        found, unigram = _fit(settings, files, run, facts, resume=resume, on_progress=on_progress)
     if main_process():
         run.end("finished", dev_loss=found.loss, dev_accuracy=found.accuracy, **facts)
         shutil.rmtree(run.folder / "packed", ignore_errors=True)

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, Sampler
+from torch.utils.data import DataLoader, Dataset
 from transformers import Trainer, TrainingArguments
 
 from sparse_ko.pretraining.masking import NOT_HIDDEN, Masking
 from sparse_ko.pretraining.packing import Rows
+from sparse_ko.training.steps import StepsToCome
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, TrainerCallback
@@ -182,7 +183,7 @@ class PretrainingTrainer(Trainer):  # type: ignore[misc]  # the library has no t
         return DataLoader(
             self.train_dataset,
             batch_size=None,
-            sampler=_StepsToCome(self),
+            sampler=StepsToCome(self),
             num_workers=_GPU_WORKERS if on_gpu else 0,
             pin_memory=on_gpu,
             generator=torch.Generator(),  # its own: a draw from the common one would make a resumed run another run
@@ -207,16 +208,3 @@ class PretrainingTrainer(Trainer):  # type: ignore[misc]  # the library has no t
         self.control: Any = self.callback_handler.on_evaluate(self.args, self.state, self.control, self.measured)
         self._tokens, self._since = 0, time.monotonic()
         return self.measured
-
-
-class _StepsToCome(Sampler[int]):
-    """The numbers of the steps that a run still has to take; its length is that of the whole run, as the trainer counts."""
-
-    def __init__(self, trainer: Trainer) -> None:
-        self._trainer = trainer
-
-    def __iter__(self) -> Iterator[int]:
-        return iter(range(self._trainer.state.global_step, len(self)))
-
-    def __len__(self) -> int:
-        return len(self._trainer.train_dataset)

@@ -13,12 +13,15 @@ from __future__ import annotations
 import json
 import re
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
-from retrieval_ko.errors import DataError
-from retrieval_ko.files import read_json, write_json, write_text
+from retrieval_ko.errors import DataError, RetrievalError
+from retrieval_ko.files import explained, read_json, write_json, write_text
+from retrieval_ko.runs import Run
 
 _CHECKPOINT = re.compile(r"checkpoint-(\d+)")
 PROGRESS = "progress.json"
@@ -111,3 +114,24 @@ def rewind_events(folder: Path, step: int) -> int:
             kept.append(line)
     write_text(source, "".join(f"{line}\n" for line in kept))
     return len(lines) - len(kept)
+
+
+@contextmanager
+def failures_recorded(run: Run, facts: dict[str, Any], *, main: bool) -> Iterator[None]:
+    """Write down that a run failed, and why, and leave nothing half-written; a full disk and the like is explained.
+
+    Args:
+        run: whose folder it is.
+        facts: what is known by then; may grow inside.
+        main: whether this process is the one that writes.
+    """
+    try:
+        yield
+    except BaseException as failure:
+        if main:
+            drop_unfinished(run.folder)
+            with suppress(RetrievalError):  # on a full disk even this may not be written; the failure itself is what counts
+                run.end("failed", error=str(failure) or type(failure).__name__, **facts)
+        if problem := explained(run.folder, failure):
+            raise problem from failure
+        raise

@@ -6,7 +6,7 @@ import logging
 import math
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -15,8 +15,8 @@ import torch
 from accelerate import PartialState
 
 from retrieval_ko.collection import Collection
-from retrieval_ko.errors import ModelError, RetrievalError
-from retrieval_ko.files import explained, folder_sha256, sha256
+from retrieval_ko.errors import ModelError
+from retrieval_ko.files import folder_sha256, sha256
 from retrieval_ko.runs import Run
 from retrieval_ko.terms import available_cores
 from sparse_ko.building import build_encoder
@@ -25,7 +25,7 @@ from sparse_ko.model import SparseEncoder
 from sparse_ko.settings import TrainingSettings, TrainSettings
 from sparse_ko.training.arguments import main_process, process_count, process_number, share_of_batch, training_arguments
 from sparse_ko.training.batches import BatchOrder, Shares, StepBatches, order_of
-from sparse_ko.training.checkpoints import Progress, checkpoints, drop_unfinished, rewind_events
+from sparse_ko.training.checkpoints import Progress, checkpoints, drop_unfinished, failures_recorded, rewind_events
 from sparse_ko.training.collator import Collator, count_cut, token_counts
 from sparse_ko.training.data import Source, read_sources, synonym_pairs
 from sparse_ko.training.measurement import DevMeasurement
@@ -113,20 +113,11 @@ def train(
     planned = plan(settings, collection)
     run = _begin(planned, out, data_hash, resume=resume)
     facts: dict[str, Any] = {}
-    try:
-        with quiet_libraries():
-            # before the processes know each other: then transformers saves in one of them only
-            workers = max(1, available_cores() // int(os.environ.get("LOCAL_WORLD_SIZE", "1")))
-            encoder = build_encoder(settings, collection, workers)
-            progress = _fit(planned, encoder, run, _resume_point(run, resume=resume), facts, on_progress)
-    except BaseException as failure:
-        if main_process():
-            drop_unfinished(run.folder)
-            with suppress(RetrievalError):  # on a full disk even this may not be written; the failure itself is what counts
-                run.end("failed", error=str(failure) or type(failure).__name__, **facts)
-        if problem := explained(run.folder, failure):
-            raise problem from failure
-        raise
+    with failures_recorded(run, facts, main=main_process()), quiet_libraries():
+        # before the processes know each other: then transformers saves in one of them only
+        workers = max(1, available_cores() // int(os.environ.get("LOCAL_WORLD_SIZE", "1")))
+        encoder = build_encoder(settings, collection, workers)
+        progress = _fit(planned, encoder, run, _resume_point(run, resume=resume), facts, on_progress)
     best = float(progress.best_ndcg or 0.0)
     if main_process():
         run.end("finished", **{DEV_METRIC: best}, best_step=progress.best_step, stopped_early=progress.stopped_early, **facts)

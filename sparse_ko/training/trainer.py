@@ -6,7 +6,7 @@ import logging
 import math
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -15,7 +15,7 @@ import torch
 from accelerate.utils import broadcast_object_list
 from safetensors.torch import load_file, load_model, save_file, save_model
 from torch import Tensor, nn
-from torch.utils.data import DataLoader, Sampler
+from torch.utils.data import DataLoader
 from transformers import Trainer, TrainerCallback, TrainerControl, TrainingArguments
 from transformers.trainer_callback import PrinterCallback
 
@@ -28,6 +28,7 @@ from sparse_ko.sparsity import SparsityController
 from sparse_ko.training.batches import StepBatches
 from sparse_ko.training.checkpoints import Progress, keep_newest, unfinished_name
 from sparse_ko.training.recording import DEV_METRIC, RunRecorder
+from sparse_ko.training.steps import StepsToCome
 
 if TYPE_CHECKING:
     from sparse_ko.losses import Features
@@ -182,7 +183,7 @@ class SparseTrainer(Trainer):  # type: ignore[misc]  # the library has no types
         return DataLoader(
             self.train_dataset,
             batch_size=None,
-            sampler=_StepsToCome(self),
+            sampler=StepsToCome(self),
             num_workers=_GPU_WORKERS if on_gpu else 0,
             pin_memory=on_gpu,
             generator=torch.Generator(),  # its own: a draw from the common one would make a resumed run another run
@@ -300,19 +301,6 @@ def meets_targets(sparsity: SparsitySettings, document_dims: float, query_dims: 
 def _parameters(encoder: SparseEncoder) -> dict[str, nn.Parameter]:
     """Return what is trained, by name, each once."""
     return {name: parameter for name, parameter in encoder.module.named_parameters() if parameter.requires_grad}
-
-
-class _StepsToCome(Sampler[int]):
-    """The numbers of the steps that a run still has to take; its length is that of the whole run, as the trainer counts."""
-
-    def __init__(self, trainer: SparseTrainer) -> None:
-        self._trainer = trainer
-
-    def __iter__(self) -> Iterator[int]:
-        return iter(range(self._trainer.state.global_step, len(self)))
-
-    def __len__(self) -> int:
-        return len(self._trainer.train_dataset)
 
 
 class _Flow(TrainerCallback):  # type: ignore[misc]  # the library has no types
