@@ -8,7 +8,7 @@ from typing import Any
 from opensearch_ko.cluster import Cluster
 from opensearch_ko.errors import ClusterError
 from opensearch_ko.export.archive import ModelArchive
-from opensearch_ko.indexes import IndexMeta, IndexPlan, card_fingerprint, check_index, check_index_name, ensure_index
+from opensearch_ko.indexes import IndexMeta, IndexPlan, ModelReference, card_fingerprint, check_index, check_index_name, ensure_index
 from opensearch_ko.models import MODELS, Step, chunk_count, ensure_deployed, find_models, model_state, registration, verify_deployed
 from opensearch_ko.pipelines import ensure_pipeline, pipeline_body, pipeline_name
 from opensearch_ko.preflight import Finding, apply_settings, preflight, probe, settings_that_mend
@@ -44,7 +44,9 @@ class PlannedRequest:
 
 def plan_for(archive: ModelArchive, index: str, model_id: str, shards: int = 1, replicas: int = 0) -> IndexPlan:
     """Return the index that belongs to `archive`."""
-    return IndexPlan(index, model_id, archive.card.name, archive.card.version, card_fingerprint(archive.card), shards, replicas)
+    card = archive.card
+    encoder = ModelReference(model_id=model_id, name=card.name, version=card.version, fingerprint=card_fingerprint(card))
+    return IndexPlan(index, IndexMeta(encoder=encoder), shards, replicas)
 
 
 @dataclass(frozen=True)
@@ -70,7 +72,7 @@ def survey(cluster: Cluster, archive: ModelArchive, index: str) -> Survey:
     if any(finding.level == "stop" for finding in findings):
         return Survey(findings)
     before = check_index(cluster, index, archive.card)
-    states = {before.model_id: model_state(cluster, before.model_id)} if before else {}
+    states = {before.encoder.model_id: model_state(cluster, before.encoder.model_id)} if before else {}
     states |= {model.model_id: model.state for model in find_models(cluster, archive) if model.state != "REGISTERING"}
     model_id = next((model_id for model_id, state in states.items() if state), None)
     running = model_id is not None and states[model_id] == "DEPLOYED"
@@ -113,11 +115,11 @@ def deploy_archive(
         if finding.level == "warning":
             on_step(f"warning: {finding.what}. {finding.remedy}")
     before = found.before
-    model = ensure_deployed(cluster, archive, on_step, known_model_id=before.model_id if before else None)
+    model = ensure_deployed(cluster, archive, on_step, known_model_id=before.encoder.model_id if before else None)
     difference = verify_deployed(cluster, model.model_id, archive.card)
     pipeline_written = ensure_pipeline(cluster, index, model.model_id)
     created = ensure_index(cluster, plan_for(archive, index, model.model_id, shards, replicas), archive.card)
-    retold = before is not None and before.model_id != model.model_id
+    retold = before is not None and before.encoder.model_id != model.model_id
     return Deployment(
         model_id=model.model_id,
         index=index,

@@ -150,4 +150,4 @@ def _model_of(cluster: Cluster, index: str) -> str:
     meta = read_meta(cluster, index)
     if meta is None:
         raise missing_index(cluster, index)
-    return meta.model_id
+    return meta.query_model_id

@@ -234,9 +234,9 @@ def _client_encoder(target: Cluster, index: str, model: Path) -> EncodeDocuments
     encoder = SparseEncoder.load(model)
     meta = read_meta(target, index)
     version = folder_sha256(model)[:12]
-    if meta and meta.model_version != version:
+    if meta and meta.encoder.version != version:
         raise UsageError(
-            f"The index {index} belongs to version {meta.model_version} of {meta.model_name}; the folder {model} is version {version}.",
+            f"The index {index} belongs to version {meta.encoder.version} of {meta.encoder.name}; the folder {model} is version {version}.",
             f"Their weights cannot be mixed. Make an index for this one: sparse-ko deploy --model {model} --index OTHER",
         )
     return lambda texts: encoder.to_tokens(encoder.encode_document(texts))

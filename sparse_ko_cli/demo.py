@@ -202,7 +202,7 @@ def _free_index(cluster: Any, archive: ModelArchive) -> None:  # noqa: ANN401  a
     from opensearch_ko.indexes import card_fingerprint, read_meta
 
     meta = read_meta(cluster, INDEX) if cluster.find(f"/{INDEX}") is not None else None
-    if meta and meta.model_name == archive.card.name and meta.fingerprint != card_fingerprint(archive.card):
+    if meta and meta.encoder.name == archive.card.name and meta.encoder.fingerprint != card_fingerprint(archive.card):
         notes.print("  the index of an older demo model is replaced")
         cluster.request("DELETE", f"/{INDEX}")
 

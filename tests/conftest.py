@@ -9,6 +9,7 @@ import pytest
 
 from opensearch_ko.node import EmbeddedNode, NodeSettings, explain_missing_requirements
 
+RUNNING_NODE = os.environ.get("SPARSE_KO_TEST_NODE")
 NODE_IS_REQUIRED = os.environ.get("SPARSE_KO_REQUIRE_NODE") == "1"
 UNTESTED = pytest.StashKey[tuple[int, str]]()
 
@@ -47,7 +48,13 @@ def open_folder():
 
 @pytest.fixture(scope="session")
 def embedded_node():
-    """A running node with 1g of heap, empty at first, shared by all tests of the session: clean up what you make in it."""
+    """A running node with 1g of heap, empty at first, shared by all tests of the session: clean up what you make in it.
+
+    SPARSE_KO_TEST_NODE=DIR names the home of a node that runs already and is to stay: a short run then needs no start.
+    """
+    if RUNNING_NODE:
+        yield EmbeddedNode(NodeSettings(home=Path(RUNNING_NODE)))
+        return
     folder = _open_folder()
     node = EmbeddedNode(NodeSettings(port=0, home=folder / "node"))
     try:

@@ -86,7 +86,7 @@ def run_benchmark(
         timings: list[Timing] = []
         for asked in range(1 + ROUNDS):
             for query, text in queries.items():
-                ranking, timing = _ask(cluster, index, mode, text, meta.model_id)
+                ranking, timing = _ask(cluster, index, mode, text, meta.query_model_id)
                 if asked:
                     timings.append(timing)
                 else:

@@ -5,15 +5,20 @@ from __future__ import annotations
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from opensearch_ko.pruning import Pruning
 from retrieval_ko.errors import DataError, ModelError
 from retrieval_ko.files import sha256
 
 CARD_NAME = "sparse_ko.json"
 """Our card's name in the zip. ML Commons passes over files it doesn't know (contract, 1.1)."""
+
+
+Role = Literal["encoder", "query-tokenizer", "dense"]
+Precision = Literal["fp32", "int8"]
 
 
 class ExportCard(BaseModel):
@@ -24,17 +29,37 @@ class ExportCard(BaseModel):
     name: str
     """Registered name; models of one name share a model group on the cluster."""
     version: str
-    """First 12 hexadecimal digits of the model folder's SHA-256: the same folder gives the same version."""
-    function_name: Literal["SPARSE_ENCODING"] = "SPARSE_ENCODING"
-    model_format: Literal["TORCH_SCRIPT"] = "TORCH_SCRIPT"
+    """First 12 hexadecimal digits of the model folder's SHA-256, with the precision or the pruning of the graph behind it where
+    there is one: the same folder exported in the same way gives the same version."""
+    role: Role = "encoder"
+    """encoder: reads passages (and, siamese, queries). query-tokenizer: a doc-only encoder's queries. dense: a bi-encoder."""
+    form: Literal["siamese", "doc-only", "lexical-floor", "dense"] = "siamese"
+    function_name: Literal["SPARSE_ENCODING", "SPARSE_TOKENIZE", "TEXT_EMBEDDING"] = "SPARSE_ENCODING"
+    model_format: Literal["TORCH_SCRIPT", "ONNX"] = "TORCH_SCRIPT"
+    precision: Precision = "fp32"
+    pruning: Pruning = Pruning()
+    """What the graph itself drops, before any pipeline."""
+    serves: list[Literal["rank_features", "sparse_vector", "knn_vector"]] = ["rank_features"]
+    """Fields that the weights can go into: rank_features wants tokens that decode apart, sparse_vector ids up to 32,767."""
     vocabulary_size: int
+    """Tokens; of a dense model the dimensions of its vectors."""
     max_tokens: int
     """Length at which the server cuts a text, special tokens included; at most 512."""
+    heaviest_weight: float | None = None
+    """Of all passages that parity was checked on; what SEISMIC's 8-bit weights must reach."""
     probe_text: str
-    probe_weights: dict[str, float]
+    probe_weights: dict[str, float] = {}
     """The weights that the PyTorch model gives `probe_text`, by token."""
+    probe_vector: list[float] = []
+    """What a dense PyTorch model makes of `probe_text` as a passage."""
+    registration: dict[str, Any] | None = None
+    """`model_config` of the registration, for TEXT_EMBEDDING only: for a sparse model 3.6 cannot read back what it stores."""
+    tolerance: float = 1e-4
+    """How far a deployed model's answer may be from the card's; wider for int8."""
     parity: dict[str, float | int]
     """What the parity gate measured: texts compared, largest difference, tolerance."""
+    quality: dict[str, float] | None = None
+    """What int8 costs: mean and worst cosine with fp32, active dimensions of both, share of the top 10 tokens in common."""
     versions: dict[str, str]
     """Versions of the libraries that wrote the graph."""
 

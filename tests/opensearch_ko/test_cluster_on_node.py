@@ -15,7 +15,7 @@ from opensearch_ko.cluster import Cluster, connect
 from opensearch_ko.deployment import deploy_archive, plan_deployment, survey
 from opensearch_ko.errors import ClusterError, DeployError
 from opensearch_ko.export.archive import CARD_NAME, ExportCard, ModelArchive
-from opensearch_ko.indexes import IndexPlan, card_fingerprint, ensure_index, read_meta
+from opensearch_ko.indexes import IndexMeta, IndexPlan, ModelReference, card_fingerprint, ensure_index, read_meta
 from opensearch_ko.ingest import index_collection
 from opensearch_ko.models import (
     CHUNK_BYTES,
@@ -288,7 +288,7 @@ def test_a_model_registered_again_keeps_its_index(cluster, new_archive, index):
     assert second.model_id != first.model_id
     meta = read_meta(cluster, index)
     assert meta is not None
-    assert meta.model_id == second.model_id
+    assert meta.encoder.model_id == second.model_id
 
 
 def test_settings_that_stand_in_the_way_change_only_on_request(cluster, new_archive, index):
@@ -361,7 +361,8 @@ def test_passages_encoded_on_the_client_score_as_those_of_the_pipeline(cluster, 
     meta = read_meta(cluster, name)
     assert meta is not None
     card = new_archive().card
-    ensure_index(cluster, IndexPlan(index, model_id, card.name, card.version, card_fingerprint(card)), card)
+    encoder = ModelReference(model_id=model_id, name=card.name, version=card.version, fingerprint=card_fingerprint(card))
+    ensure_index(cluster, IndexPlan(index, IndexMeta(encoder=encoder)), card)
     report = index_collection(
         cluster,
         index,

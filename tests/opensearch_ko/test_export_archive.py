@@ -60,7 +60,7 @@ def test_a_zip_that_lacks_a_part_is_refused_with_the_command_that_writes_it_anew
     assert "sparse-ko export" in caught.value.remedy
 
 
-@pytest.mark.parametrize("card", ["{}", "no json", CARD.replace("TORCH_SCRIPT", "ONNX"), CARD.replace('"name"', '"title"')])
+@pytest.mark.parametrize("card", ["{}", "no json", CARD.replace("TORCH_SCRIPT", "KERAS"), CARD.replace('"name"', '"title"')])
 def test_a_card_that_is_not_ours_is_refused(archive, card):
     with pytest.raises(DataError, match=r"sparse_ko\.json is not readable"):
         ModelArchive.read(archive({**WHOLE, "sparse_ko.json": card}))

@@ -3,7 +3,7 @@
 import pytest
 
 from opensearch_ko.export.archive import ExportCard
-from opensearch_ko.indexes import PROPERTIES, IndexPlan, card_fingerprint, check_index_name
+from opensearch_ko.indexes import PROPERTIES, IndexMeta, IndexPlan, ModelReference, card_fingerprint, check_index_name
 from opensearch_ko.pipelines import pipeline_body, pipeline_name
 from retrieval_ko.errors import UsageError
 
@@ -40,8 +40,9 @@ def test_another_model_has_another_fingerprint(change):
 
 
 def test_the_index_says_which_model_filled_it_and_by_which_pipeline():
-    body = IndexPlan("demo", "m1", CARD.name, CARD.version, card_fingerprint(CARD)).body()
-    assert body["mappings"]["_meta"]["sparse_ko"]["model_id"] == "m1"
+    encoder = ModelReference(model_id="m1", name=CARD.name, version=CARD.version, fingerprint=card_fingerprint(CARD))
+    body = IndexPlan("demo", IndexMeta(encoder=encoder)).body()
+    assert IndexMeta.model_validate(body["mappings"]["_meta"]["sparse_ko"]).query_model_id == "m1"
     assert body["settings"]["index"] == {"number_of_shards": 1, "number_of_replicas": 0, "default_pipeline": pipeline_name("demo")}
 
 
