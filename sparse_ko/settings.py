@@ -68,7 +68,7 @@ class ModelSettings(Settings):
     neighbour_pull: float = Field(default=2.0, ge=0)
     """How far a word is drawn to its six nearest neighbours together, by Kiwi's morpheme embeddings; 0 leaves them out."""
     embeddings: Path | None = None
-    """A file of `sparse-ko vocab embed` (PPMI-SVD) whose vectors the pieces start with; None: random directions drawn to their kin."""
+    """A file of `sparse-ko vocab embed` (PPMI-SVD) whose vectors the pieces of a static lexical floor start with; None: random ones."""
     activation: Literal["log1p", "log1p-twice"] = "log1p"
     """Of a dimension: log1p(relu(x)) (SPLADE) or log1p(log1p(relu(x))) (the ℓ0 activation)."""
     lexical_floor: LexicalFloorSettings = LexicalFloorSettings()
@@ -87,6 +87,8 @@ class ModelSettings(Settings):
     def _a_pretrained_model_brings_its_embeddings(self) -> Self:
         if self.base and self.embeddings:
             raise ValueError("embeddings are for a model built from scratch; base names a pre-trained one, which has its own")
+        if self.embeddings and (self.form != "lexical-floor" or self.body != "static"):
+            raise ValueError("embeddings are read by the static body of the lexical floor alone; here the vectors start lexical")
         return self
 
 

@@ -1,11 +1,14 @@
 """Two processes train the encoder that one trains, and one of them alone writes."""
 
 import socket
+import subprocess
+import sys
 from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
 import torch
+import yaml
 from safetensors.torch import load_file
 
 from retrieval_ko.records import SynonymPair
@@ -34,6 +37,12 @@ torch.distributed.destroy_process_group()
 """
 
 
+def free_port():
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return free.getsockname()[1]
+
+
 @pytest.fixture(scope="module")
 def runs(start, collection, tmp_path_factory):
     """A run of one process and one of two with the same settings."""
@@ -51,15 +60,15 @@ def runs(start, collection, tmp_path_factory):
             "training": {"max_steps": 8, "batch_size": 4, "eval_steps": 4, "chunk_size": 3, "seed": 8},
         }
     )
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = str(free.getsockname()[1])
+    port = str(free_port())
     given = {"settings": settings.model_dump_json(), "collection": str(root / "collection"), "out": str(root / "two"), "port": port}
     processes = [start(TRAIN, **given, rank=str(rank)) for rank in range(2)]
     train(settings, small, root / "one", data_hash="0")
     for process in processes:
         process.join(120)
-    return SimpleNamespace(one=root / "one", two=root / "two", exitcodes=[process.exitcode for process in processes])
+    return SimpleNamespace(
+        one=root / "one", two=root / "two", exitcodes=[process.exitcode for process in processes], root=root, settings=settings
+    )
 
 
 @pytest.mark.parametrize("file", ["model/model.safetensors", "checkpoint-8/model.safetensors"])
@@ -85,3 +94,18 @@ def test_both_processes_know_the_result_and_one_has_written_it(runs):
     assert metadata["state"] == "finished"
     assert metadata["processes"] == 2
     assert sorted(path.name for path in (runs.two / "checkpoint-8").glob("rng*")) == ["rng_state_0.pth", "rng_state_1.pth"]
+
+
+def test_accelerate_launch_of_the_command_ends_with_the_weights_of_one(runs):
+    config = runs.root / "shared.yaml"
+    config.write_text(yaml.safe_dump(runs.settings.model_dump(mode="json")), encoding="utf-8")
+    launch = [sys.executable, "-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes", "2", "--num_machines", "1"]
+    launch += ["--mixed_precision", "no", "--dynamo_backend", "no", "--main_process_port", str(free_port())]
+    command = ["-m", "sparse_ko_cli", "train", str(config), "--set", f"collection={runs.root / 'collection'}"]
+    out = runs.root / "launched"  # --multi_gpu chooses the launcher of processes; without a GPU they talk by gloo
+    done = subprocess.run([*launch, *command, "--out", str(out)], capture_output=True, text=True, timeout=180, check=False)
+    assert done.returncode == 0, done.stderr
+    one, launched = load_file(runs.one / "model" / "model.safetensors"), load_file(out / "model" / "model.safetensors")
+    for name, tensor in launched.items():
+        torch.testing.assert_close(tensor, one[name], rtol=0, atol=1e-5)
+    assert Run(out).metadata()["processes"] == 2
