@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import base64
 import json
+import re
+import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -19,11 +21,17 @@ from opensearchpy.exceptions import (
     TransportError,
 )
 from opensearchpy.exceptions import ConnectionError as NoAnswer
+from urllib3.exceptions import ConnectTimeoutError, NewConnectionError
 
 from opensearch_ko.errors import ClusterError
 from opensearch_ko.profile import CA_VARIABLE, LOGIN_REMEDY, PASSWORD_VARIABLE, USER_VARIABLE, ClusterProfile, resolve_profile
 
 __all__ = ["Cluster", "ClusterProfile", "connect", "resolve_profile"]
+
+CONNECTIONS = 16
+"""Kept open to one node: more threads than that speak to it only in a benchmark, where each has a Cluster of its own."""
+_READING = re.compile(r"/_(search|msearch|count|predict|explain|analyze|simulate)\b")
+"""POST requests that change nothing."""
 
 START_REMEDY = "Start a node on this machine: sparse-ko node start    or name another cluster: --cluster URL"
 
@@ -31,30 +39,55 @@ START_REMEDY = "Start a node on this machine: sparse-ko node start    or name an
 class Cluster:
     """A connection to one OpenSearch cluster.
 
+    Where more than one of its addresses is known (`profile.other_urls`, `learn_addresses`) and a node is gone, requests go on to another:
+    those that never arrived, and those that only read. A write that broke off half-way is the caller's to repeat.
+
     Args:
         profile: where it is and how one logs in.
     """
 
     def __init__(self, profile: ClusterProfile) -> None:
         self.profile = profile
-        parts = urlsplit(profile.url)
+        self._lock = threading.Lock()
+        self._clients: dict[str, OpenSearch] = {}
+        self.addresses = [profile.url, *profile.other_urls]
+        """Of the same cluster; the first is the one that was named."""
+        self.address = profile.url
+        """The one in use."""
+        self._open(profile.url)
+
+    def _open(self, address: str) -> OpenSearch:
+        with self._lock:
+            if address not in self._clients:
+                self._clients[address] = self._client_for(address)
+            return self._clients[address]
+
+    def _client_for(self, address: str) -> OpenSearch:
+        profile = self.profile
+        parts = urlsplit(address)
         secure = parts.scheme == "https"
         headers = {}
         if profile.user is not None and profile.password is not None:
             login = f"{profile.user}:{profile.password.get_secret_value()}".encode()  # opensearch-py's own way fails beyond Latin-1
             headers["authorization"] = f"Basic {base64.b64encode(login).decode()}"
         try:
-            self.client = OpenSearch(
+            return OpenSearch(
                 hosts=[
-                    {"host": profile.host, "port": parts.port or (443 if secure else 9200), "use_ssl": secure, "url_prefix": parts.path}
+                    {"host": parts.hostname, "port": parts.port or (443 if secure else 9200), "use_ssl": secure, "url_prefix": parts.path}
                 ],
                 headers=headers,
                 timeout=profile.timeout_seconds,
                 max_retries=0,
+                pool_maxsize=CONNECTIONS,
                 **({"ca_certs": str(profile.ca_file)} if profile.ca_file else {}),
             )
         except (ImproperlyConfigured, OSError) as failure:
-            raise ClusterError(f"Cannot set up TLS for {profile.url}: {failure}.", f"Check {CA_VARIABLE}: a PEM file.") from None
+            raise ClusterError(f"Cannot set up TLS for {address}: {failure}.", f"Check {CA_VARIABLE}: a PEM file.") from None
+
+    @property
+    def client(self) -> OpenSearch:
+        """opensearch-py's client of the address in use."""
+        return self._open(self.address)
 
     def __repr__(self) -> str:
         return f"Cluster({self.profile.url})"
@@ -79,9 +112,50 @@ class Cluster:
             ClusterError: no answer came, or the answer was a refusal; `status` and `reason` hold the node's own.
         """
         with self.explained(f"{method} {path}"):
-            return self.client.transport.perform_request(
+            return self._perform(
                 method, path, params=dict(params or {}), body=body, timeout=timeout_seconds or self.profile.timeout_seconds
             )
+
+    def _perform(self, method: str, path: str, **settings: Any) -> Any:  # noqa: ANN401  any JSON value
+        address = self.address
+        first: NoAnswer | None = None
+        tried: set[str] = set()
+        while True:
+            try:
+                answer = self._open(address).transport.perform_request(method, path, **settings)
+            except NoAnswer as failure:
+                first = first or failure
+                tried.add(address)
+                others = [other for other in self.addresses if other not in tried]
+                if not others or not (_never_arrived(failure) or _may_be_repeated(method, path, failure)):
+                    raise first from None
+                address = others[0]
+            else:
+                self.address = address
+                return answer
+
+    def learn_addresses(self) -> None:
+        """Ask the cluster for its nodes' addresses, so that requests go on when the one that was named is gone.
+
+        They are taken only where the address that was named is one of them: behind a proxy, a container's port or another network the
+        nodes' own addresses lead nowhere, or past what stands before them on purpose.
+        """
+        parts = urlsplit(self.url)
+        if parts.path:
+            return
+        try:
+            answer = self.request("GET", "/_nodes/http")
+        except ClusterError:
+            return  # a user may search without the right to ask that
+        nodes = answer.get("nodes", {}) if isinstance(answer, dict) else {}
+        published = [str(node.get("http", {}).get("publish_address", "")) for node in nodes.values()]
+        # "127.0.0.1:9200", or "name/10.0.0.1:9200" where the node was given a name
+        found = [re.sub(r"^([^/]+)/.*(:\d+)$", r"\1\2", address) for address in published if address]
+        hosts = {"127.0.0.1", "localhost"} if parts.hostname == "localhost" else {parts.hostname}
+        named = {f"{host}:{parts.port or 9200}" for host in hosts}
+        if named & set(found):
+            others = [f"{parts.scheme}://{address}" for address in sorted(found) if address not in named]
+            self.addresses += [address for address in others if address not in self.addresses]
 
     def find(self, path: str) -> Any | None:  # noqa: ANN401  any JSON value
         """GET `path`; None where the cluster says 404."""
@@ -197,7 +271,17 @@ def connect(value: str | None = None) -> Cluster:
     """
     cluster = Cluster(resolve_profile(value))
     cluster.check_identity()
+    cluster.learn_addresses()
     return cluster
+
+
+def _never_arrived(failure: NoAnswer) -> bool:
+    return isinstance(failure.info, NewConnectionError | ConnectTimeoutError)
+
+
+def _may_be_repeated(method: str, path: str, failure: NoAnswer) -> bool:
+    """Whether a request changes nothing, so that it may be sent to another node; not after a timeout, which the other would share."""
+    return not isinstance(failure, ConnectionTimeout) and (method in ("GET", "HEAD") or _READING.search(path) is not None)
 
 
 def _reason_of(failure: TransportError) -> str:

@@ -1,24 +1,41 @@
-"""The index: what a passage's fields are, and which model its weights come from."""
+"""The index: what a passage's fields are, and which models its contents come from."""
 
 from __future__ import annotations
 
-import hashlib
 import re
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import ValidationError
 
 from opensearch_ko.cluster import Cluster
 from opensearch_ko.errors import ClusterError
-from opensearch_ko.export.archive import ExportCard
+from opensearch_ko.index_meta import SCHEMA, DenseReference, IndexMeta, ModelReference, SeismicSettings, card_fingerprint
 from opensearch_ko.pipelines import pipeline_name
-from opensearch_ko.pruning import Pruning
 from retrieval_ko.collection import first_complaint
 from retrieval_ko.errors import UsageError
 
-SCHEMA = 2
-"""Raised whenever the fields change, so that an index of an older shape is recognised."""
+__all__ = [
+    "DENSE_FIELD",
+    "HIGHEST_SEISMIC_ID",
+    "PROPERTIES",
+    "SCHEMA",
+    "SEISMIC_SUFFIX",
+    "SPARSE_FIELD",
+    "DenseReference",
+    "IndexMeta",
+    "IndexPlan",
+    "ModelReference",
+    "SeismicSettings",
+    "another_name",
+    "card_fingerprint",
+    "check_index_name",
+    "concrete_index",
+    "missing_index",
+    "read_meta",
+    "seismic_name",
+    "write_meta",
+]
 
 SPARSE_FIELD = "sparse"
 DENSE_FIELD = "dense"
@@ -38,66 +55,6 @@ PROPERTIES: dict[str, Any] = {
     # Every value is a keyword below its path, so that a search can filter by it: {"term": {"metadata.law": "민법"}}.
     "metadata": {"type": "flat_object"},
 }
-
-
-class ModelReference(BaseModel):
-    """A model that an index's contents come from, or that reads its queries."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
-
-    model_id: str
-    """Of the deployed model; empty where none is deployed and the client encodes."""
-    name: str
-    version: str
-    fingerprint: str
-    """`card_fingerprint` of its archive."""
-
-
-class DenseReference(ModelReference):
-    """A dense model and what its vectors are like."""
-
-    dimension: int
-    space_type: Literal["innerproduct", "cosinesimil", "l2"] = "cosinesimil"
-
-
-class SeismicSettings(BaseModel):
-    """The SEISMIC field of the companion index (contract, 2.5)."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    n_postings: int = -1
-    """Longest list of a token; -1: max(160, 0.0005 × documents)."""
-    cluster_ratio: float = 0.1
-    summary_prune_ratio: float = 0.4
-    approximate_threshold: int = 1_000_000
-    """A segment with fewer documents is searched exactly."""
-    quantization_ceiling_ingest: float = 3.0
-    """Heavier weights are clipped: at least the heaviest weight of a passage."""
-    quantization_ceiling_search: float = 16.0
-
-
-class IndexMeta(BaseModel):
-    """What an index remembers of its models: `_meta.sparse_ko` of its mapping."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    version: int = SCHEMA
-    form: Literal["siamese", "doc-only", "lexical-floor"] = "siamese"
-    encoder: ModelReference
-    """Fills the field `sparse`."""
-    query: ModelReference | None = None
-    """Reads queries of a doc-only encoder in the cluster: a tokenizer with a table of weights. None: `encoder` reads them."""
-    dense: DenseReference | None = None
-    """Fills the field `dense`; None: the index has none."""
-    pruning: Pruning = Pruning()
-    """What pipeline and client drop of a passage's weights."""
-    seismic: SeismicSettings | None = None
-    """None: there is no companion index."""
-
-    @property
-    def query_model_id(self) -> str:
-        """The deployed model that reads queries."""
-        return (self.query or self.encoder).model_id
 
 
 @dataclass(frozen=True)
@@ -143,18 +100,18 @@ class IndexPlan:
             properties["passage"] = passage | {"fields": passage["fields"] | {"nori": {"type": "text", "analyzer": "nori"}}}
         return {
             "settings": {"index": index},
-            "mappings": {"dynamic": False, "_meta": {"sparse_ko": self.meta.model_dump()}, "properties": properties},
+            "mappings": {"dynamic": False, "_meta": _remembered(self.meta), "properties": properties},
         }
 
     def seismic_body(self) -> dict[str, Any]:
         """Return the request that creates the companion index, whose `sparse` holds weights by token id."""
         assert self.meta.seismic is not None
-        field = {"type": "sparse_vector", "method": {"name": "seismic", "parameters": self.meta.seismic.model_dump()}}
+        field = {"type": "sparse_vector", "method": {"name": "seismic", "parameters": self.meta.seismic.parameters()}}
         return {
             "settings": {"index": {"sparse": True, "number_of_shards": self.shards, "number_of_replicas": self.replicas}},
             "mappings": {
                 "dynamic": False,
-                "_meta": {"sparse_ko": self.meta.model_dump()},
+                "_meta": _remembered(self.meta),
                 "properties": {name: PROPERTIES[name] for name in ("title", "text", "metadata")} | {SPARSE_FIELD: field},
             },
         }
@@ -163,15 +120,6 @@ class IndexPlan:
 def seismic_name(index: str) -> str:
     """Return the name of the companion index."""
     return f"{index}{SEISMIC_SUFFIX}"
-
-
-def card_fingerprint(card: ExportCard) -> str:
-    """Return 16 hexadecimal digits that are equal for two exports of the same folder, whatever the zips' bytes."""
-    identity = card.model_dump_json(
-        include={"name", "version", "function_name", "model_format", "vocabulary_size", "max_tokens", "probe_text"}
-    )
-    weights = ",".join(f"{token}={weight:.4f}" for token, weight in sorted(card.probe_weights.items()))
-    return hashlib.sha256(f"{identity}\n{weights}".encode()).hexdigest()[:16]
 
 
 def check_index_name(name: str) -> str:
@@ -195,8 +143,27 @@ def check_index_name(name: str) -> str:
     return name
 
 
+def concrete_index(cluster: Cluster, name: str) -> str:
+    """Return the one index that an index name or an alias stands for.
+
+    A query of a `sparse_vector` field must go to the index itself: behind an alias OpenSearch does not see that the field wants ids.
+
+    Raises:
+        ClusterError: there is no such name, or the alias stands for several indexes.
+    """
+    found = cluster.find(f"/{name}/_alias")
+    if not found:
+        raise missing_index(cluster, name)
+    if len(found) > 1:
+        raise ClusterError(
+            f"{cluster.url}: the alias {name} stands for {len(found)} indexes ({', '.join(sorted(found))}), and one is needed.",
+            f"Point it at one of them: sparse-ko deploy promote --alias {name} --index {min(found)}",
+        )
+    return str(next(iter(found)))
+
+
 def read_meta(cluster: Cluster, index: str) -> IndexMeta | None:
-    """Return what `index` remembers of its model, None where there is no such index.
+    """Return what `index`, or the index behind that alias, remembers of its models; None where there is no such index.
 
     Raises:
         ClusterError: the index was not made by us.
@@ -207,14 +174,23 @@ def read_meta(cluster: Cluster, index: str) -> IndexMeta | None:
     mappings = next(iter(found.values()))["mappings"]
     meta = mappings.get("_meta", {}).get("sparse_ko")
     if not isinstance(meta, dict):
-        raise ClusterError(f"{cluster.url}: the index {index} was not made by sparse-ko, so it stays as it is.", _another(index))
+        raise ClusterError(f"{cluster.url}: the index {index} was not made by sparse-ko, so it stays as it is.", another_name(index))
     try:
         return IndexMeta.model_validate(meta)
     except ValidationError as failure:
         raise ClusterError(
             f"{cluster.url}: the index {index} was made by another version of sparse-ko, so it stays as it is: {first_complaint(failure)}.",
-            _another(index),
+            another_name(index),
         ) from failure
+
+
+def write_meta(cluster: Cluster, index: str, meta: IndexMeta) -> None:
+    """Let `index` remember `meta` from now on.
+
+    Raises:
+        ClusterError: there is no such index, or the cluster refuses.
+    """
+    cluster.request("PUT", f"/{index}/_mapping", {"_meta": _remembered(meta)})
 
 
 def missing_index(cluster: Cluster, index: str) -> ClusterError:
@@ -222,50 +198,12 @@ def missing_index(cluster: Cluster, index: str) -> ClusterError:
     return ClusterError(f"{cluster.url} has no index {index}.", f"Make it: sparse-ko deploy --model DIR --index {index}", status=404)
 
 
-def check_index(cluster: Cluster, index: str, card: ExportCard) -> IndexMeta | None:
-    """Make sure that `index` is absent, or holds weights of this very model; return what it remembers.
-
-    Raises:
-        ClusterError: it belongs to another model or has another shape. Nothing was changed.
-    """
-    meta = read_meta(cluster, index)
-    if meta is None:
-        return None
-    if meta.encoder.fingerprint != card_fingerprint(card):
-        raise ClusterError(
-            f"{cluster.url}: the index {index} holds the weights of another model ({meta.encoder.name}, version {meta.encoder.version}; "
-            f"this one is {card.name}, version {card.version}), so it stays as it is.",
-            _another(index),
-        )
-    found = next(iter(cluster.request("GET", f"/{index}/_mapping").values()))["mappings"]
-    differing = sorted(field for field, wanted in PROPERTIES.items() if found.get("properties", {}).get(field) != wanted)
-    if meta.version != SCHEMA or differing:
-        raise ClusterError(
-            f"{cluster.url}: the index {index} has another shape (schema {meta.version}, wanted {SCHEMA}; "
-            f"fields that differ: {', '.join(differing) or 'none'}), so it stays as it is.",
-            _another(index),
-        )
-    return meta
+def _remembered(meta: IndexMeta) -> dict[str, Any]:
+    return {"sparse_ko": meta.model_dump(exclude_none=True)}
 
 
-def ensure_index(cluster: Cluster, plan: IndexPlan, card: ExportCard) -> bool:
-    """Create the index unless it stands there already; return whether it was created.
-
-    An index of the same model under an older id (it was deleted and registered again) is told the new id; its weights stay right.
-
-    Raises:
-        UsageError: the name is not one for an index.
-        ClusterError: an index of that name has another model or shape.
-    """
-    check_index_name(plan.name)
-    meta = check_index(cluster, plan.name, card)
-    if meta is None:
-        cluster.request("PUT", f"/{plan.name}", plan.body())
-        return True
-    if meta != plan.meta:
-        cluster.request("PUT", f"/{plan.name}/_mapping", {"_meta": {"sparse_ko": plan.meta.model_dump()}})
-    return False
-
-
-def _another(index: str) -> str:
-    return f"Choose another name: --index {index}-2    or delete that index first, if nobody needs it."
+def another_name(index: str) -> str:
+    """Return the way out where an index of that name stands there already and is another's."""
+    return (
+        f"Choose another name: --index {index}-2    or delete that index first, if nobody needs it: sparse-ko deploy delete --index {index}"
+    )

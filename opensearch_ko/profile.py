@@ -33,12 +33,19 @@ class ClusterProfile(BaseModel):
 
     url: str
     """http://host[:9200] or https://host[:443], with a path where a proxy adds one."""
+    other_urls: tuple[str, ...] = ()
+    """More addresses of the same cluster, to go on with when the first does not answer."""
     user: str | None = None
     password: SecretStr | None = None
     ca_file: Path | None = None
     """PEM file of the authority that signed the cluster's certificate; None: the system's authorities."""
     timeout_seconds: float = Field(default=30, gt=0)
     """Longest wait for an ordinary answer; opensearch-py's 10 s is too short for a busy two-core node. Deploys have their own."""
+
+    @field_validator("other_urls")
+    @classmethod
+    def _plain_addresses(cls, urls: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(cls._plain_address(url) for url in urls)
 
     @field_validator("url")
     @classmethod
@@ -76,7 +83,8 @@ class ClusterProfile(BaseModel):
     @property
     def sends_password_in_clear(self) -> bool:
         """Whether the password would cross a network without TLS."""
-        return self.password is not None and self.url.startswith("http://") and self.host not in {"localhost", "127.0.0.1", "::1"}
+        elsewhere = [url for url in (self.url, *self.other_urls) if urlsplit(url).hostname not in {"localhost", "127.0.0.1", "::1"}]
+        return self.password is not None and any(url.startswith("http://") for url in elsewhere)
 
 
 def profile_file() -> Path:
@@ -92,8 +100,9 @@ def resolve_profile(value: str | None = None) -> ClusterProfile:
     """Find the cluster that `--cluster` means.
 
     Args:
-        value: a URL, a profile's name, or nothing. Nothing means `$SPARSE_KO_CLUSTER`, else the running embedded node.
-            `$SPARSE_KO_CLUSTER_USER`, `_PASSWORD` and `_CA` complete whatever is found, except the embedded node.
+        value: a URL (or several of one cluster, commas between), a profile's name, or nothing. Nothing means `$SPARSE_KO_CLUSTER`, else
+            the running embedded node. `$SPARSE_KO_CLUSTER_USER`, `_PASSWORD` and `_CA` complete whatever is found, except the embedded
+            node.
 
     Raises:
         UsageError: the address is malformed or holds a password, the profile is unknown, or nothing is running.
@@ -103,7 +112,8 @@ def resolve_profile(value: str | None = None) -> ClusterProfile:
     if not value:
         return _embedded_node()
     if "://" in value or "@" in value:
-        return _checked({"url": value}, _safe_address(value), UsageError)
+        first, *others = value.split(",")
+        return _checked({"url": first, "other_urls": others}, _safe_address(value), UsageError)
     if not PROFILE_NAME.fullmatch(value):
         raise UsageError(f"--cluster {value!r} is neither an address nor a profile's name.", "Write http://HOST:PORT or https://HOST:PORT.")
     return _checked(_read_profile(value), f"{profile_file()}, profile {value}", DataError)

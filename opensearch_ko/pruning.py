@@ -1,13 +1,23 @@
-"""Dropping a passage's light weights by the rules of neural-search's ingest processor, so that client and cluster store the same."""
+"""Dropping a passage's light weights by the rules of neural-search's ingest processor, so that client and cluster store the same.
+
+The processor reckons in 32-bit floats (neural-search 3.6, `util/prune/PruneUtils.java`), and so does `Pruning.apply`: a weight on the
+very threshold falls to the same side. Where several tokens weigh the same and only some of them fit into `top_k` or `alpha_mass`, the
+node's choice follows the order of a Java hash map; ours follows the order of the weights it is given.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal, TypeVar
+from math import fsum
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
+import numpy as np
 from pydantic import BaseModel, ConfigDict, model_validator
 
 from retrieval_ko.errors import UsageError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 PruneType = Literal["none", "max_ratio", "abs_value", "alpha_mass", "top_k"]
 Key = TypeVar("Key", str, int)
@@ -19,7 +29,8 @@ class Pruning(BaseModel):
     none        nothing
     max_ratio   what is lighter than `ratio` times the heaviest, 0 ≤ ratio < 1
     abs_value   what is lighter than `ratio`, ratio > 0
-    alpha_mass  all but the heaviest that together hold `ratio` of the sum, 0 ≤ ratio < 1
+    alpha_mass  all but the heaviest that together hold no more than `ratio` of the sum, 0 ≤ ratio < 1; a passage whose heaviest
+                weight alone holds more is left with nothing, as the processor does it
     top_k       all but the `ratio` heaviest, a whole number
     """
 
@@ -71,19 +82,23 @@ class Pruning(BaseModel):
         """Return the weights that stay, in their order; all must be > 0."""
         if self.ratio is None or not weights:
             return dict(weights)
-        if self.type == "max_ratio":
-            heaviest = max(weights.values())
-            return {key: weight for key, weight in weights.items() if weight / heaviest >= self.ratio}
-        if self.type == "abs_value":
-            return {key: weight for key, weight in weights.items() if weight >= self.ratio}
-        ranked = sorted(weights, key=lambda key: -weights[key])
+        values = np.fromiter(weights.values(), dtype=np.float32, count=len(weights))
+        kept = self._kept(values)
+        return {key: weight for (key, weight), stays in zip(weights.items(), kept, strict=True) if stays}
+
+    def _kept(self, values: NDArray[np.float32]) -> NDArray[np.bool_]:
+        """Return which of the values stay, shape [values]."""
+        assert self.ratio is not None
+        ratio = np.float32(self.ratio)
+        if self.type in ("max_ratio", "abs_value"):
+            threshold = ratio if self.type == "abs_value" else ratio * values.max()
+            return np.greater_equal(values, threshold)
+        heaviest_first = np.argsort(-values, kind="stable")
         if self.type == "top_k":
-            kept = set(ranked[: int(self.ratio)])
+            enough = int(self.ratio)
         else:
-            kept, mass, enough = set(), 0.0, self.ratio * sum(weights.values())
-            for key in ranked:
-                kept.add(key)
-                mass += weights[key]
-                if mass >= enough:
-                    break
-        return {key: weight for key, weight in weights.items() if key in kept}
+            mass = np.cumsum(values[heaviest_first], dtype=np.float32)  # one after the other, as the processor adds them
+            enough = int(np.count_nonzero(mass <= ratio * np.float32(fsum(values))))
+        kept = np.zeros(len(values), dtype=np.bool_)
+        kept[heaviest_first[:enough]] = True
+        return kept

@@ -118,12 +118,14 @@ def _on_node(model: Path, collection: Collection) -> dict[str, Any]:
         node = EmbeddedNode(NodeSettings(port=0, home=Path(home) / "node"))
         try:
             cluster = connect(node.start().url)
-            deploy_archive(cluster, export_model(model, Path(home) / "export"), "bench", apply_needed_settings=True, on_step=lambda _: None)
+            deploy_archive(
+                cluster, export_model(model, Path(home) / "export").encoder, "bench", apply_needed_settings=True, on_step=lambda _: None
+            )
             index_collection(cluster, "bench", collection.passages.values(), content_terms=content_terms)
-            conditions, results = run_benchmark(cluster, "bench", collection, SPLIT)
+            report = run_benchmark(cluster, "bench", collection, SPLIT).report
         finally:
             node.stop()
-    return {"conditions": conditions, "modes": [result.as_json() for result in results]}
+    return report
 
 
 def _quality_table(rows: list[SystemResult], trained: list[SystemResult], transformer: list[SystemResult], collection: Collection) -> str:
@@ -167,7 +169,7 @@ def _node_table(node: dict[str, Any]) -> str:
         times = " | ".join(f"{row['service_ms'][share]:.1f}" for share in ("p50", "p90"))
         quality = f"{row['ndcg@10']:.3f}"
         lines.append(
-            f"| {row['mode']} | {quality} | {times} | {row['encode_ms']:.1f} | {row['qps']:.0f} | {row['bytes_per_document']:.0f} |"
+            f"| {row['mode']} | {quality} | {times} | {row['encode_ms']['p50']:.1f} | {row['qps']:.0f} | {row['bytes_per_document']:.0f} |"
         )
     return "\n".join(lines)
 

@@ -104,7 +104,7 @@ def _same_settings(folder: Path, settings: dict[str, Any]) -> bool:
 def _exported(run: Run) -> ModelArchive:
     from opensearch_ko.export import export_model
 
-    archive = export_model(run.folder / "model", run.folder / "export", on_step=lambda step: notes.print(f"  {step}"))
+    archive = export_model(run.folder / "model", run.folder / "export", on_step=lambda step: notes.print(f"  {step}")).encoder
     parity = archive.card.parity
     notes.print(f"  {archive.path.name}: {parity['texts']} texts, largest difference {parity['largest_difference']:.1e}")
     return archive
@@ -148,13 +148,13 @@ def _example(query: str, hits: list[Hit], encoder: SparseEncoder) -> Example:
 def _on_node(
     archive: ModelArchive, collection: Collection, encoder: SparseEncoder, *, stop_node: bool
 ) -> tuple[list[Example], dict[str, Any], dict[str, list[float]]]:
+    from opensearch_ko.benchmark.settings import BenchmarkSettings
     from opensearch_ko.cluster import connect
     from opensearch_ko.deployment import deploy_archive
     from opensearch_ko.ingest import index_collection
     from opensearch_ko.queries import search
     from retrieval_ko.text import content_terms
-    from sparse_ko_cli.benchmark import benchmark_table
-    from sparse_ko_cli.benchmark import run as run_benchmark
+    from sparse_ko_cli.benchmark import benchmark_table, measure
 
     _say("4  start OpenSearch (the first time its software is fetched from Maven Central, 700 MB)")
     node, url = _running_node()
@@ -169,8 +169,8 @@ def _on_node(
         if report.failed:
             raise RetrievalError(f"{report.failed} passages were refused; why: {report.failures}")
         _say("7  measure both modes on the node")
-        benchmark, times = run_benchmark(url, INDEX, collection, "test", ["bm25", "sparse"])
-        out.print(benchmark_table(benchmark))
+        measured = measure(cluster, INDEX, collection, "test", BenchmarkSettings())
+        out.print(benchmark_table(measured.report))
         examples = []
         for query in EXAMPLES:
             answer = search(cluster, INDEX, query, "sparse", content_terms=content_terms, size=3)
@@ -178,7 +178,8 @@ def _on_node(
     finally:
         if node is not None and stop_node:
             node.stop()
-    return examples, benchmark, times
+    times = {mode: [timing.service_ms for timing in timings] for mode, timings in measured.timings.items()}
+    return examples, measured.report, times
 
 
 def _running_node() -> tuple[Any, str]:

@@ -1,4 +1,4 @@
-"""`sparse-ko encode` and `export`: what one does with a model folder."""
+"""`sparse-ko encode`: texts through a model folder."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from rich.markup import escape
 from retrieval_ko.errors import DataError
 from retrieval_ko.files import read_jsonl, write_jsonl
 from retrieval_ko.records import Passage, Query
-from retrieval_ko.terminal import exit_on_error, notes, out, print_json, progress_bar
+from retrieval_ko.terminal import exit_on_error, notes, progress_bar
 from sparse_ko_cli.requirement import need_torch
 
 ModelOption = Annotated[Path, typer.Option(help="A model folder.", metavar="DIR")]
@@ -69,28 +69,3 @@ def _texts(source: Path, kind: str) -> Iterator[tuple[str, str]]:
         yield record.id, record.passage_text if isinstance(record, Passage) else record.text
     if not seen:
         raise DataError(f"{source} is empty: it holds no text.")
-
-
-def export(
-    model: ModelOption,
-    folder: Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder for the zip.")],
-    model_format: Annotated[Literal["torchscript"], typer.Option("--format", help="How the graph is written.")] = "torchscript",
-    name: Annotated[str | None, typer.Option(help="Name on the cluster; by default the run's.")] = None,
-    as_json: JsonOption = False,
-) -> None:
-    """Write a model as the zip that ML Commons registers, after checking that it answers as the model does.
-
-    Example: sparse-ko export --model runs/demo/model --format torchscript --out exported
-    """
-    with exit_on_error():
-        need_torch("sparse-ko export")
-        from opensearch_ko.export import export_model
-
-        archive = export_model(model, folder, model_format=model_format, name=name, on_step=lambda step: notes.print(f"  {step} …"))
-        card = archive.card
-        if as_json:
-            print_json({"path": str(archive.path), "sha256": archive.sha256, "size_bytes": archive.size_bytes, **card.model_dump()})
-            return
-        out.print(f"{escape(str(archive.path))}  {archive.size_bytes / 1e6:.1f} MB  sha256 {archive.sha256[:12]}…")
-        out.print(f"parity on {card.parity['texts']} texts: largest difference {card.parity['largest_difference']:.1e}")
-        notes.print(f"Next: sparse-ko deploy --model {escape(str(archive.path))} --cluster")

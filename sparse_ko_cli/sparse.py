@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import typer
 
-from sparse_ko_cli import cluster, data, node, runs, vocab
-from sparse_ko_cli.benchmark import benchmark
+from sparse_ko_cli import benchmark, data, deploy, export, node, runs, search, vocab
 from sparse_ko_cli.cluster import ClusterCommand
 from sparse_ko_cli.demo import demo
-from sparse_ko_cli.encoder import encode, export
+from sparse_ko_cli.encoder import encode
 from sparse_ko_cli.evaluate import evaluate
 from sparse_ko_cli.explain import explain
+from sparse_ko_cli.index import index
 from sparse_ko_cli.pretrain import pretrain
 from sparse_ko_cli.program import begin
 from sparse_ko_cli.train import train
@@ -21,13 +21,16 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_show_locals=False,
 )
-for command in (demo, pretrain, train, evaluate, encode, explain, export):
+for command in (demo, pretrain, train, evaluate, encode, explain):
     app.command()(command)
-cluster.register(app)
-app.command(cls=ClusterCommand)(benchmark)
+app.command(cls=ClusterCommand)(index)
+app.add_typer(benchmark.app, name="benchmark")
+app.add_typer(deploy.app, name="deploy")
+app.add_typer(export.app, name="export")
 app.add_typer(node.app, name="node")
 app.add_typer(data.app, name="data")
 app.add_typer(runs.app, name="runs")
+app.add_typer(search.app, name="search")
 app.add_typer(vocab.app, name="vocab")
 
 

@@ -1,59 +1,58 @@
-"""One benchmark: every mode answers the same queries on the same merged index, first for quality, then against the clock."""
+"""One benchmark: every mode on the same node in the same run, the modes interleaved; quality, time, parity, size, throughput."""
 
 from __future__ import annotations
 
-import os
-import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
-
-from opensearch_ko.benchmark.sizes import bytes_per_document, merge
+from opensearch_ko.benchmark.asking import against_the_clock, rank
+from opensearch_ko.benchmark.comparison import BASELINE, comparisons, quality_json
+from opensearch_ko.benchmark.conditions import (
+    cache_hits,
+    cache_hits_between,
+    client_conditions,
+    cluster_conditions,
+    index_conditions,
+    load_average,
+)
+from opensearch_ko.benchmark.doubts import doubts
+from opensearch_ko.benchmark.inspection import check_engine, compare_with_exact, count_postings, measure_sizes
+from opensearch_ko.benchmark.schedule import shuffled
+from opensearch_ko.benchmark.settings import BenchmarkSettings
+from opensearch_ko.benchmark.sizes import SEISMIC_PREFIX, merge
+from opensearch_ko.benchmark.sweep import sweep
+from opensearch_ko.benchmark.timing import Timing, median_ratio, timing_json
 from opensearch_ko.cluster import Cluster
-from opensearch_ko.errors import ClusterError
-from opensearch_ko.indexes import missing_index, read_meta
-from opensearch_ko.preflight import probe
-from opensearch_ko.queries import bm25, neural_sparse
-from retrieval_ko.bm25 import Ranking
+from opensearch_ko.indexes import seismic_name
+from opensearch_ko.models import ensure_running
+from opensearch_ko.queries.modes import MODES, Context, Mode, mode_named
+from opensearch_ko.queries.search import QueryReader, open_context
 from retrieval_ko.collection import Collection
-from retrieval_ko.evaluation.comparison import DEPTH, SystemResult, judge, queries_of
+from retrieval_ko.errors import UsageError
+from retrieval_ko.evaluation.judging import DEPTH, SystemResult, judge, queries_of
 from retrieval_ko.text import content_terms
 
-MODES = ("bm25", "sparse")
-ROUNDS = 3
-"""How often each query is asked against the clock; the round for quality before it warms the caches of the operating system."""
+ALL = "all"
+"""In place of modes: every one that can run."""
+
+WITHOUT_MODEL = {"bm25", "bm25-cjk", "bm25-nori", "sparse-tokens", "seismic-tokens", "knn", "dense-exact"}
+"""Modes that no model of the cluster serves, so that one that sleeps need not be woken."""
 
 
-@dataclass(frozen=True)
-class Timing:
-    """Milliseconds of one query: reading it on this machine, and waiting for the cluster."""
+@dataclass
+class Benchmark:
+    """What was measured, filled phase by phase.
 
-    encode_ms: float
-    service_ms: float
+    Args:
+        report: what benchmark.json holds.
+        results: each mode's scores, by query.
+        timings: each mode's requests.
+    """
 
-
-@dataclass(frozen=True)
-class ModeResult:
-    """What one mode showed."""
-
-    quality: SystemResult
-    timings: list[Timing]
-    bytes_per_document: float
-
-    def as_json(self) -> dict[str, Any]:
-        """Return the row that other programs read. Quality first, then time, then size."""
-        service = [timing.service_ms for timing in self.timings]
-        total_seconds = sum(timing.encode_ms + timing.service_ms for timing in self.timings) / 1000
-        return {
-            "mode": self.quality.system,
-            **{name: round(value, 4) for name, value in self.quality.scores.mean.items()},
-            "service_ms": {f"p{share}": round(float(np.percentile(service, share)), 2) for share in (50, 90, 99)},
-            "encode_ms": round(float(np.median([timing.encode_ms for timing in self.timings])), 2),
-            "qps": round(len(service) / total_seconds, 1),
-            "bytes_per_document": round(self.bytes_per_document, 1),
-        }
+    report: dict[str, Any]
+    results: list[SystemResult] = field(default_factory=list)
+    timings: dict[str, list[Timing]] = field(default_factory=dict)
 
 
 def run_benchmark(
@@ -61,73 +60,171 @@ def run_benchmark(
     index: str,
     collection: Collection,
     split: str,
-    modes: Sequence[str] = MODES,
-    on_progress: Callable[[int, int], None] = lambda done, total: None,
-) -> tuple[dict[str, Any], list[ModeResult]]:
-    """Return the conditions and each mode's result.
+    settings: BenchmarkSettings | None = None,
+    *,
+    reader: QueryReader | None = None,
+    query_vector: Callable[[str], list[float]] | None = None,
+    ingest: Mapping[str, Any] | None = None,
+    on_progress: Callable[[str, int, int], None] = lambda phase, done, total: None,
+    on_phase: Callable[[Benchmark], None] = lambda so_far: None,
+) -> Benchmark:
+    """Measure the modes of one index.
 
-    One client asks one query after the other; service time is from sending to the whole answer, the network included. The
-    request cache is off. Queries are encoded where the mode does it: bm25 by Kiwi on this machine (`encode_ms`), sparse by the
-    deployed model within the service time.
+    Phases, in this order: the index is merged into one segment a shard; every query by every mode (quality, and the warm-up); the timed
+    rounds; rankings held against brute force and exact modes, postings counted; bytes; the sweep of clients.
+
+    Args:
+        cluster: where.
+        index: made by `sparse-ko deploy` and filled with the collection.
+        collection: whose queries and judgements.
+        split: which of them.
+        settings: how much is asked.
+        reader: reads queries on this machine, for the modes that want it.
+        query_vector: the same with the dense model.
+        ingest: the report of how the index was filled, where this run did it.
+        on_progress: told the phase, how much is done and of how much.
+        on_phase: given what is measured so far after each phase, to be kept should a later one fail.
 
     Raises:
-        ClusterError: there is no such index.
+        ClusterError: there is no such index, or a mode failed.
         DataError: the collection has no such split.
+        UsageError: a mode is unknown or can't run here; the index does not hold the collection.
     """
+    settings = settings or BenchmarkSettings()
     queries = queries_of(collection, split)
-    meta = read_meta(cluster, index)
-    if meta is None:
-        raise missing_index(cluster, index)
-    merge(cluster, index)
-    steps, done = len(modes) * len(queries) * (1 + ROUNDS), 0
-    results = []
-    for mode in modes:
-        rankings: dict[str, Ranking] = {}
-        timings: list[Timing] = []
-        for asked in range(1 + ROUNDS):
-            for query, text in queries.items():
-                ranking, timing = _ask(cluster, index, mode, text, meta.query_model_id)
-                if asked:
-                    timings.append(timing)
-                else:
-                    rankings[query] = ranking
-                done += 1
-                on_progress(done, steps)
-        quality = judge(mode, rankings, collection, split)
-        results.append(ModeResult(quality, timings, bytes_per_document(cluster, index, mode)))
-    return _conditions(cluster, index, collection, split, len(queries)), results
+    context = open_context(
+        cluster,
+        index,
+        content_terms=content_terms,
+        size=settings.size,
+        reader=reader,
+        query_vector=query_vector,
+        options=settings.options,
+    )
+    index = context.index
+    modes, left_out = choose_modes(settings.modes, context)
+    if modes.keys() - WITHOUT_MODEL:
+        ensure_running(cluster, context.meta, lambda step: on_progress(step, 0, 1))
+    indexes = [index, *([seismic_name(index)] if _uses_companion(modes) else [])]
+    for name in indexes:
+        merge(cluster, name)
+    conditions = _conditions(context, collection, split, len(queries), settings)
+    if conditions["documents"] != len(collection.passages) and not settings.incomplete:
+        raise UsageError(
+            f"{index} holds {conditions['documents']:,} documents, the collection {collection.name} {len(collection.passages):,} passages.",
+            f"Fill it with this collection: sparse-ko index --index {index} --collection DIR    or measure it as it is: --incomplete",
+        )
+    benchmark = Benchmark({"state": "running", "conditions": conditions, "modes": [], "left_out": left_out})
+    if ingest:
+        benchmark.report["ingest"] = dict(ingest)
+    hits = cache_hits(cluster, indexes)
+
+    rankings = rank(modes, context, queries, DEPTH, lambda done, total: on_progress("quality, warm-up", done, total))
+    benchmark.results = [judge(name, rankings[name], collection, split) for name in modes]
+    rows = _quality_rows(modes, benchmark)
+    on_phase(benchmark)
+
+    timed = {query: queries[query] for query in shuffled(list(queries), "timed")[: settings.timed_queries]}
+    benchmark.timings = against_the_clock(modes, context, timed, settings.rounds, lambda done, total: on_progress("time", done, total))
+    _add_times(rows, benchmark.timings)
+    conditions["cache_hits"] = cache_hits_between(hits, cache_hits(cluster, indexes))
+    conditions["load_average_after"] = load_average()
+    on_phase(benchmark)
+
+    if settings.checked_queries:
+        on_progress("parity, postings", 0, 3)
+        checked = {query: queries[query] for query in shuffled(list(queries), "checked")[: settings.checked_queries]}
+        benchmark.report["engine_check"] = check_engine(modes, context, checked, conditions)
+        on_progress("parity, postings", 1, 3)
+        benchmark.report["approximation"] = compare_with_exact(rankings, context, queries, DEPTH)
+        on_progress("parity, postings", 2, 3)
+        benchmark.report["postings"] = count_postings(modes, context, checked)
+        on_progress("parity, postings", 3, 3)
+        on_phase(benchmark)
+    if settings.sizes:
+        sizes = measure_sizes(modes, context, lambda done, total: on_progress("bytes", done, total))
+        benchmark.report["sizes"] = sizes
+        for name, mode in modes.items():
+            rows[name]["bytes_per_document"] = round(sum(sizes["fields"][field] for field in mode.fields), 1)
+        on_phase(benchmark)
+    if settings.clients:
+        benchmark.report["sweep"] = sweep(
+            modes,
+            context,
+            timed,
+            clients=settings.clients,
+            seconds=settings.sweep_seconds,
+            on_progress=lambda done, total: on_progress("clients", done, total),
+        )
+    benchmark.report |= {"state": "finished", "doubts": doubts(benchmark.report)}
+    on_phase(benchmark)
+    return benchmark
 
 
-def _ask(cluster: Cluster, index: str, mode: str, text: str, model_id: str) -> tuple[Ranking, Timing]:
-    begin = time.perf_counter()
-    body = bm25(content_terms(text), DEPTH) if mode == "bm25" else neural_sparse(text, model_id, DEPTH)
-    sent = time.perf_counter()
-    answer = cluster.request("POST", f"/{index}/_search", body | {"_source": False}, params={"request_cache": "false"}, timeout_seconds=60)
-    end = time.perf_counter()
-    hits = [(hit["_id"], float(hit["_score"])) for hit in answer["hits"]["hits"]]
-    if answer.get("timed_out") or answer["_shards"]["failed"]:
-        raise ClusterError(f"{cluster.url}: the search in {index} was not complete ({answer['_shards']}).")
-    return sorted(hits, key=lambda hit: (-hit[1], hit[0])), Timing((sent - begin) * 1000, (end - sent) * 1000)
+def choose_modes(names: tuple[str, ...], context: Context) -> tuple[dict[str, Mode], dict[str, str]]:
+    """Return the modes to measure, and those left out with the reason.
+
+    Args:
+        names: of modes, or only "all": every mode that can run.
+        context: what they have at hand.
+
+    Raises:
+        UsageError: a mode was named that does not exist or can't run here.
+    """
+    if names == (ALL,):
+        reasons = {name: mode.missing(context) for name, mode in MODES.items()}
+        return {name: MODES[name] for name, why in reasons.items() if why is None}, {name: why for name, why in reasons.items() if why}
+    chosen = {name: mode_named(name) for name in names}
+    for name, mode in chosen.items():
+        if why := mode.missing(context):
+            raise UsageError(f"The mode {name} can't be measured here: {why}", "Leave it out of --modes, or: --modes all")
+    if not chosen:
+        raise UsageError("There is no mode to measure.", f"Name some: --modes {','.join(MODES)}")
+    return chosen, {}
 
 
-def _conditions(cluster: Cluster, index: str, collection: Collection, split: str, queries: int) -> dict[str, Any]:
-    facts = probe(cluster)
-    [settings] = cluster.request("GET", f"/{index}/_settings").values()
-    segments = cluster.request("GET", f"/{index}/_stats/segments")["_all"]["primaries"]["segments"]["count"]
+def _conditions(context: Context, collection: Collection, split: str, queries: int, settings: BenchmarkSettings) -> dict[str, Any]:
     return {
-        "opensearch": facts.version,
-        "nodes": len(facts.nodes),
-        "client_cores": os.cpu_count(),
-        "index": index,
-        "passages": len(collection.passages),
-        "shards": int(settings["settings"]["index"]["number_of_shards"]),
-        "replicas": int(settings["settings"]["index"]["number_of_replicas"]),
-        "segments": segments,
-        "request_cache": False,
+        **cluster_conditions(context.cluster),
+        **client_conditions(context.cluster),
+        **index_conditions(context.cluster, context.index, context.meta),
         "collection": collection.name,
         "split": split,
+        "passages": len(collection.passages),
         "queries": queries,
-        "rounds": ROUNDS,
-        "size": DEPTH,
+        "timed_queries": min(settings.timed_queries, queries),
+        "rounds": settings.rounds,
+        "warm_up": "every query once by every mode (the round for quality)",
+        "order": "modes interleaved, query by query, in an order of their own for each query",
+        "size": settings.size,
+        "depth_of_quality": DEPTH,
         "clients": 1,
+        "target_throughput": "none: the next query is sent when the answer is there",
+        "options": context.options.model_dump(),
+        "load_average_before": load_average(),
     }
+
+
+def _uses_companion(modes: Mapping[str, Mode]) -> bool:
+    return any(name.startswith(SEISMIC_PREFIX) for mode in modes.values() for name in mode.fields)
+
+
+def _quality_rows(modes: Mapping[str, Mode], benchmark: Benchmark) -> dict[str, dict[str, Any]]:
+    """Write each mode's row into the report; return the rows by mode, to be added to."""
+    rows = {
+        result.system: {"mode": result.system, "label": modes[result.system].label, **quality_json(result)} for result in benchmark.results
+    }
+    tests = comparisons(benchmark.results)
+    for test in tests:
+        if test["metric"] == "ndcg@10":
+            rows[test["mode"]] |= {"p_value": test["p_value"], "p_holm": test["p_holm"]}
+    benchmark.report |= {"modes": list(rows.values()), "comparisons": tests}
+    return rows
+
+
+def _add_times(rows: Mapping[str, dict[str, Any]], timings: Mapping[str, list[Timing]]) -> None:
+    for name, own in timings.items():
+        rows[name] |= timing_json(own)
+        if BASELINE in timings and name != BASELINE:
+            rows[name]["p50_ratio"] = median_ratio(own, timings[BASELINE])
+            rows[name]["total_p50_ratio"] = median_ratio(own, timings[BASELINE], "total_ms")

@@ -3,7 +3,6 @@
 import base64
 import json
 import logging
-import re
 import socket
 import ssl
 import subprocess
@@ -12,16 +11,15 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
-import typer
 from typer.testing import CliRunner
 
 from opensearch_ko import profile as profiles
 from opensearch_ko.cluster import Cluster, connect
 from opensearch_ko.errors import ClusterError
-from opensearch_ko.preflight import preflight, probe
 from opensearch_ko.profile import ClusterProfile, resolve_profile
 from retrieval_ko.errors import DataError, RetrievalError, UsageError
-from sparse_ko_cli.cluster import complete_cluster, register
+from sparse_ko_cli.cluster import complete_cluster
+from sparse_ko_cli.sparse import app
 
 SECRET = "비밀-hunter2"
 BANNER = {"name": "n", "version": {"distribution": "opensearch", "number": "3.6.0"}, "tagline": "The OpenSearch Project"}
@@ -65,7 +63,7 @@ def server(answer, certificate=None):
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(*certificate)
         httpd.socket = context.wrap_socket(httpd.socket, server_side=True)
-    thread = threading.Thread(target=httpd.serve_forever, daemon=True)
+    thread = threading.Thread(target=httpd.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
     thread.start()
     try:
         yield f"{'https' if certificate else 'http'}://127.0.0.1:{httpd.server_port}"
@@ -300,80 +298,6 @@ def test_tls_spoken_to_a_plain_port_and_the_other_way_round(certificate):
     assert "https://" in refusal.value.remedy
 
 
-# --- preflight ------------------------------------------------------------------------------------------------------------------
-
-
-class Archive:
-    """Only what `preflight` asks of an archive: its size."""
-
-    def __init__(self, size_bytes):
-        self.size_bytes = size_bytes
-
-
-def cluster_of(number="3.6.0", plugins=("opensearch-ml", "opensearch-neural-search"), heap=2**31, disk=2**38, **settings):
-    in_force = {
-        "only_run_on_ml_node": "false",
-        "allow_registering_model_via_local_file": "true",
-        "native_memory_threshold": "100",
-    } | settings
-    pages = {
-        "/": {"version": {"distribution": "opensearch", "number": number}},
-        "/_nodes/jvm,plugins": {
-            "nodes": {
-                "id1": {
-                    "name": "n1",
-                    "roles": ["data"],
-                    "plugins": [{"name": plugin} for plugin in plugins],
-                    "jvm": {"mem": {"heap_max_in_bytes": heap}},
-                }
-            }
-        },
-        "/_nodes/stats/fs,os,jvm": {"nodes": {"id1": {"fs": {"total": {"available_in_bytes": disk}}, "os": {"mem": {"used_percent": 95}}}}},
-        "/_cluster/settings": {
-            "persistent": {},
-            "transient": {},
-            "defaults": {f"plugins.ml_commons.{name}": value for name, value in in_force.items()},
-        },
-    }
-    return lambda method, path, headers, body: (200, "application/json", json.dumps(pages[path.split("?")[0]]))
-
-
-def findings_of(level, size_bytes=1_000_000, **cluster):
-    with server(cluster_of(**cluster)) as url:
-        return [finding for finding in preflight(probe(Cluster(ClusterProfile(url=url))), Archive(size_bytes)) if finding.level == level]
-
-
-def test_a_fitting_cluster_has_no_stop():
-    assert findings_of("stop") == []
-    assert findings_of("warning") == []
-
-
-@pytest.mark.parametrize(
-    ("cluster", "words"),
-    [
-        ({"number": "2.11.0"}, "2.11.0 is too old"),
-        ({"plugins": ()}, "opensearch-ml .* not installed"),
-        ({"plugins": ("opensearch-ml",)}, "opensearch-neural-search .* not installed"),
-        ({"only_run_on_ml_node": "true"}, "only_run_on_ml_node"),
-        ({"allow_registering_model_via_local_file": "false"}, "may not be uploaded"),
-        ({"local_model.enabled": "false"}, "local_model.enabled"),
-        ({"heap": 2**30, "size_bytes": 540_000_000}, "1.0 GiB of heap; an archive of 540 MB"),
-        ({"disk": 5 * 2**30}, "free disk"),
-    ],
-)
-def test_what_stops_a_deploy_is_said_with_its_remedy(cluster, words):
-
-    stops = findings_of("stop", **cluster)
-    assert stops
-    assert re.search(words, " ".join(stop.what for stop in stops))
-    assert all(stop.remedy for stop in stops)
-
-
-def test_a_memory_breaker_that_may_open_is_a_warning():
-    [warning] = findings_of("warning", native_memory_threshold="90")
-    assert "Native Memory Circuit Breaker" in warning.what
-
-
 # --- the command line -----------------------------------------------------------------------------------------------------------
 
 
@@ -395,24 +319,19 @@ def test_cluster_may_stand_without_a_value(typed, understood):
     assert complete_cluster(typed) == understood
 
 
-def test_a_search_with_a_bare_cluster_option_is_parsed(monkeypatch):
-    app = typer.Typer()
-    register(app)
-    answer = {"took": 3, "hits": {"hits": []}}
-
+@pytest.mark.parametrize("arguments", [["list", "--cluster", "--json"], ["list", "--json", "--cluster"]])
+def test_a_command_with_a_bare_cluster_option_is_parsed(monkeypatch, arguments):
     def respond(method, path, headers, body):
-        return 200, "application/json", json.dumps(BANNER if path == "/" else answer)
+        return 200, "application/json", json.dumps(BANNER if path == "/" else {})
 
     with server(respond) as url:
         monkeypatch.setenv(profiles.CLUSTER_VARIABLE, url)
-        result = CliRunner().invoke(app, ["search", "--cluster", "--index", "demo", "질의", "--mode", "bm25", "--json"])
-    assert json.loads(result.stdout) == {"mode": "bm25", "took_ms": 3, "hits": []}
+        result = CliRunner().invoke(app, ["deploy", *arguments])
+    assert json.loads(result.stdout) == []
 
 
 @pytest.mark.parametrize(("address", "exit_code"), [("http://127.0.0.1:{port}", 1), ("nonsense:", 2)])
 def test_a_failure_ends_with_its_exit_code_and_no_traceback(address, exit_code):
-    app = typer.Typer()
-    register(app)
     result = CliRunner().invoke(app, ["search", "--cluster", address.format(port=free_port()), "--index", "demo", "질의"])
     assert result.exit_code == exit_code
     assert isinstance(result.exception, SystemExit)

@@ -12,7 +12,8 @@ from transformers import BertConfig, BertForMaskedLM, PreTrainedTokenizerFast
 
 from opensearch_ko.export import export_model
 from opensearch_ko.export.tokenizer import server_tokenizer
-from retrieval_ko.errors import ModelError
+from retrieval_ko.errors import ModelError, UsageError
+from sparse_ko.forms.stock import stock_network
 from sparse_ko.model import SparseEncoder
 from sparse_ko.vocabulary import SPECIAL_TOKENS, audit_tokenizer, build_tokenizer
 
@@ -52,9 +53,36 @@ def test_a_vocabulary_that_the_audit_forbids_is_refused_in_its_words(make, tmp_p
         audit_tokenizer(folder).check_serves("rank_features")
     with pytest.raises(ModelError) as refused:
         export_model(folder, tmp_path / "out")
-    assert str(refused.value) == str(forbidden.value)
+    assert refused.value.problem == forbidden.value.problem
+    assert refused.value.remedy.startswith(forbidden.value.remedy)
+    assert "--field sparse_vector" in refused.value.remedy
+    assert "query_tokens" in refused.value.remedy
     assert "are spelt like another one when decoded alone" in refused.value.problem
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("make", [byte_level, unigram])
+def test_the_same_vocabulary_is_exported_for_a_field_that_goes_by_ids(make, tmp_path):
+    folder = model_folder(PreTrainedTokenizerFast(tokenizer_object=make(), **NAMES), tmp_path)
+    card = export_model(folder, tmp_path / "out", fields=("sparse_vector",)).encoder.card
+    assert card.serves == ["sparse_vector"]
+    assert card.probe_by_id
+    encoder = SparseEncoder.load(folder, device="cpu")
+    row = encoder.encode_document([card.probe_text])
+    assert card.probe_weights == pytest.approx(dict(zip(map(str, row.indices), row.data, strict=True)), abs=1e-5)
+    with pytest.raises(UsageError, match="'text' is unknown"):
+        export_model(folder, tmp_path / "out", fields=("text",))
+
+
+def test_a_doc_only_model_with_such_a_vocabulary_gets_no_query_zip(tmp_path):
+    folder = model_folder(PreTrainedTokenizerFast(tokenizer_object=byte_level(), **NAMES), tmp_path)
+    siamese = SparseEncoder.load(folder, device="cpu")
+    table = torch.ones(len(siamese.tokenizer))
+    SparseEncoder(stock_network(siamese.masked_language_model, siamese.tokenizer, 32, query_table=table)).save(tmp_path / "doc-only")
+    steps = []
+    done = export_model(tmp_path / "doc-only", tmp_path / "out", fields=("sparse_vector",), on_step=steps.append)
+    assert done.query is None
+    assert any("the client makes query_tokens" in step for step in steps)
 
 
 def test_a_word_piece_vocabulary_is_let_through_and_its_missing_truncation_filled_in(tmp_path):

@@ -1,0 +1,54 @@
+"""The lexical floor with the operations that a trace keeps free of the batch size and that ONNX knows; the formula is the form's own."""
+
+from __future__ import annotations
+
+import copy
+
+import torch
+from torch import Tensor, nn
+
+from sparse_ko.forms.lexical_floor import BagOfTokens, LanguageModelBody, LexicalFloor
+
+
+class FloorWeights(nn.Module):
+    """The weights of passages under a lexical floor.
+
+    Args:
+        floor: is copied, not changed.
+    """
+
+    def __init__(self, floor: LexicalFloor) -> None:
+        super().__init__()
+        self.floor = copy.deepcopy(floor).eval().float().cpu()
+        self.floor.__class__ = TraceableFloor
+        if isinstance(self.floor.body, BagOfTokens):
+            self.floor.body.__class__ = TraceableBag
+        elif isinstance(self.floor.body, LanguageModelBody):
+            self.floor.body.model.set_attn_implementation("eager")
+        self.dimensions = len(self.floor.idf)
+
+    def forward(self, ids: Tensor, mask: Tensor) -> Tensor:
+        """Return the weights, shape [batch, vocabulary], of `ids` and `mask`, both int64 and of shape [batch, tokens]."""
+        return self.floor.passages({"input_ids": ids, "attention_mask": mask})
+
+
+class TraceableFloor(LexicalFloor):
+    """A trace would take `len(ids)` for a number that never changes."""
+
+    def frequencies(self, features: dict[str, Tensor]) -> Tensor:
+        """See `LexicalFloor`."""
+        ids, mask = features["input_ids"], features["attention_mask"]
+        found = torch.zeros(ids.shape[0], self.idf.shape[0], device=ids.device)
+        return found.scatter_add(1, ids, mask.float()) * self.searchable
+
+
+class TraceableBag(BagOfTokens):
+    """ONNX has no embedding bag: a weighted sum is a product."""
+
+    def forward(self, features: dict[str, Tensor], shares: Tensor, idf: Tensor) -> tuple[Tensor, Tensor]:
+        """See `BagOfTokens`."""
+        ids = features["input_ids"]
+        vectors = nn.functional.embedding(ids, self.vectors)
+        state = self.norm(((shares * idf[ids]).unsqueeze(1) @ vectors).squeeze(1))
+        moves = (nn.functional.embedding(ids, self.adjust) @ self.view(state).unsqueeze(-1)).squeeze(-1)
+        return self.expand(state), moves + nn.functional.embedding(ids, self.adjust_bias.unsqueeze(-1)).squeeze(-1)
