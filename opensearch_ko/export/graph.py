@@ -11,8 +11,8 @@ from sentence_transformers.sparse_encoder.modules import SpladePooling
 from torch import Tensor, nn
 
 from retrieval_ko.errors import ModelError
-from sparse_ko.libraries import quiet_libraries
 from sparse_ko.model import SparseEncoder
+from training_ko.libraries import quiet_libraries
 
 
 class SparseGraph(nn.Module):
