@@ -15,14 +15,15 @@ from pydantic.fields import FieldInfo
 
 import sparse_ko
 from retrieval_ko.files import write_text
-from sparse_ko.settings import Settings, TrainSettings, settings_in
+from sparse_ko.settings import TrainSettings
+from training_ko.settings import Settings, settings_in
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "configs.md"
 CONFIGS = Path(sparse_ko.__file__).parent / "configs"
 
 BEGINNING = """# Configs
 
-Written by `python scripts/config_docs.py` from `sparse_ko/settings.py`; do not edit.
+Written by `python scripts/config_docs.py` from `sparse_ko/settings.py` and `training_ko/settings.py`; do not edit.
 
 A config is one YAML file: one story of a run. A key that is left out has its default. A single value is changed on the command line:
 

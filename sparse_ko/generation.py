@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from retrieval_ko.errors import ModelError
 from retrieval_ko.synthesis.backend import AnswerError
-from sparse_ko.libraries import quiet_libraries
+from training_ko.libraries import quiet_libraries
 
 if TYPE_CHECKING:
     from transformers import BatchEncoding, PreTrainedModel, PreTrainedTokenizerBase

@@ -16,7 +16,7 @@ from scipy.sparse import csr_matrix
 
 from retrieval_ko.errors import ModelError
 from retrieval_ko.files import new_folder, read_json
-from sparse_ko.libraries import quiet_libraries
+from training_ko.libraries import quiet_libraries
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -27,7 +27,7 @@ def pretrain(
     with exit_on_error():
         need_torch("sparse-ko pretrain")
         from sparse_ko.pretraining import PretrainSettings, pretrain
-        from sparse_ko.settings import read_settings
+        from training_ko.settings import read_settings
 
         settings = read_settings(find_config(config), changes, PretrainSettings)
         with progress_bar("steps") as bar:

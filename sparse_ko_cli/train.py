@@ -45,8 +45,8 @@ def packaged_configs() -> list[str]:
 def run_training(settings: TrainSettings, folder: Path, *, resume: bool = False) -> TrainedModel:
     """Train with a progress bar that shows loss, active dimensions and dev; see `sparse_ko.training.train`."""
     from sparse_ko.training import train as train_encoder
-    from sparse_ko.training.arguments import main_process
     from sparse_ko.training.data import read_collection
+    from training_ko.arguments import main_process
 
     source = settings.collection or sample_folder()
     collection = read_collection(settings, source)
@@ -64,9 +64,9 @@ def run_training(settings: TrainSettings, folder: Path, *, resume: bool = False)
 def describe_run(settings: TrainSettings) -> dict[str, Any]:
     """Read the data, build the encoder, and return what a run would do; see `sparse_ko.training.run.as_json`."""
     from sparse_ko.building import build_encoder
-    from sparse_ko.libraries import quiet_libraries
     from sparse_ko.training.data import read_collection
     from sparse_ko.training.run import as_json, plan
+    from training_ko.libraries import quiet_libraries
 
     collection = read_collection(settings, sample_folder())
     planned = plan(settings, collection)
@@ -108,7 +108,7 @@ def train(
 
 def _speaks() -> bool:
     """Return whether this process is the main one of several; where it is not, let it log nothing but errors."""
-    from sparse_ko.training.arguments import main_process
+    from training_ko.arguments import main_process
 
     if not main_process():
         log_to_terminal(logging.ERROR)

@@ -10,13 +10,14 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-ORDER = ["retrieval_ko", "sparse_ko", "dense_ko", "opensearch_ko", "sparse_ko_cli"]
+ORDER = ["retrieval_ko", "training_ko", "sparse_ko", "dense_ko", "opensearch_ko", "sparse_ko_cli"]
 ALLOWED = {
     "retrieval_ko": set(),
-    "sparse_ko": {"retrieval_ko"},
-    "dense_ko": {"retrieval_ko"},
-    "opensearch_ko": {"retrieval_ko", "sparse_ko", "dense_ko"},
-    "sparse_ko_cli": {"retrieval_ko", "sparse_ko", "dense_ko", "opensearch_ko"},
+    "training_ko": {"retrieval_ko"},
+    "sparse_ko": {"retrieval_ko", "training_ko"},
+    "dense_ko": {"retrieval_ko", "training_ko"},
+    "opensearch_ko": {"retrieval_ko", "training_ko", "sparse_ko", "dense_ko"},
+    "sparse_ko_cli": {"retrieval_ko", "training_ko", "sparse_ko", "dense_ko", "opensearch_ko"},
 }
 SOURCES = [source for package in ORDER for source in sorted((ROOT / package).rglob("*.py"))]
 

@@ -37,7 +37,7 @@ from opensearch_ko.export.writer import (
     write_zip,
 )
 from retrieval_ko.errors import ModelError
-from sparse_ko.libraries import quiet_libraries
+from training_ko.libraries import quiet_libraries
 
 TYPED_MODELS = ("bert", "albert")
 """Kinds of model that a node hands `token_type_ids` to where the graph is ONNX."""

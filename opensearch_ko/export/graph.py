@@ -16,8 +16,8 @@ from opensearch_ko.pruning import Pruning
 from retrieval_ko.errors import ModelError
 from sparse_ko.forms.lexical_floor import LexicalFloor
 from sparse_ko.forms.stock import StockNetwork
-from sparse_ko.libraries import quiet_libraries
 from sparse_ko.model import SparseEncoder
+from training_ko.libraries import quiet_libraries
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel

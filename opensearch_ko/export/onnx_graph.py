@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from opensearch_ko.export.graph import example_inputs
 from retrieval_ko.errors import ModelError
-from sparse_ko.libraries import quiet_libraries
+from training_ko.libraries import quiet_libraries
 
 SPARSE_INPUTS = ("input1.input_ids", "input1.attention_mask")
 """What ML Commons calls its two tensors; ONNX inputs are found by name (contract, 0.1)."""

@@ -27,7 +27,7 @@ from retrieval_ko.errors import ModelError
 from retrieval_ko.files import read_json, write_json
 from sparse_ko.forms.network import Features, Form, Kind
 from sparse_ko.forms.tokenizing import tokenize
-from sparse_ko.libraries import quiet_libraries
+from training_ko.libraries import quiet_libraries
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerFast

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from retrieval_ko.errors import ModelError
-from sparse_ko.libraries import quiet_libraries
 from sparse_ko.scratch import SILENT_BIAS
+from training_ko.libraries import quiet_libraries
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerFast

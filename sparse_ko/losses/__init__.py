@@ -1,33 +1,10 @@
-"""Losses and regularisers, one a module, and the step that computes them over the whole batch."""
+"""Regularisers and losses of a sparse encoder, one a module, and their weighted sum; ranking losses are in `training_ko.losses`."""
 
 from sparse_ko.losses.anti_collapse import AntiCollapse
 from sparse_ko.losses.df_flops import DfFlops
-from sparse_ko.losses.embedded import Embedded
-from sparse_ko.losses.features import Features
 from sparse_ko.losses.flops import Flops
-from sparse_ko.losses.infonce import InfoNce
-from sparse_ko.losses.kl_divergence import KlDivergence
 from sparse_ko.losses.l1 import L1
-from sparse_ko.losses.margin_mse import MarginMse
-from sparse_ko.losses.margin_ranking import MarginRanking
 from sparse_ko.losses.synonym import SynonymLoss
-from sparse_ko.losses.weighted_sum import LossParts, Part, WeightedSum
-from sparse_ko.losses.whole_batch import WholeBatch
+from sparse_ko.losses.weighted_sum import WeightedSum
 
-__all__ = [
-    "L1",
-    "AntiCollapse",
-    "DfFlops",
-    "Embedded",
-    "Features",
-    "Flops",
-    "InfoNce",
-    "KlDivergence",
-    "LossParts",
-    "MarginMse",
-    "MarginRanking",
-    "Part",
-    "SynonymLoss",
-    "WeightedSum",
-    "WholeBatch",
-]
+__all__ = ["L1", "AntiCollapse", "DfFlops", "Flops", "SynonymLoss", "WeightedSum"]

@@ -2,47 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import NamedTuple
-
 import torch
 from torch import Tensor, nn
 
 from sparse_ko.losses.anti_collapse import AntiCollapse
 from sparse_ko.losses.df_flops import DfFlops
-from sparse_ko.losses.embedded import Embedded
 from sparse_ko.losses.flops import Flops
-from sparse_ko.losses.infonce import InfoNce
-from sparse_ko.losses.kl_divergence import KlDivergence
 from sparse_ko.losses.l1 import L1
-from sparse_ko.losses.margin_mse import MarginMse
-from sparse_ko.losses.margin_ranking import MarginRanking
 from sparse_ko.losses.synonym import SynonymLoss
-from sparse_ko.settings import RankingSettings, TrainSettings
-
-
-class Part(NamedTuple):
-    """One loss of a batch: its value before any weight, and its share of the total after it."""
-
-    value: float
-    share: float
-
-
-@dataclass(frozen=True)
-class LossParts:
-    """A batch's loss.
-
-    Args:
-        total: the scalar that is minimised.
-        parts: by name: ranking, synonyms, document_sparsity, query_sparsity, anti_collapse; those that are switched on.
-        document_dims: mean number of active dimensions of the batch's documents.
-        query_dims: the same of its queries.
-    """
-
-    total: Tensor
-    parts: dict[str, Part]
-    document_dims: float
-    query_dims: float
+from sparse_ko.settings import TrainSettings
+from training_ko.losses.embedded import Embedded, in_full_precision
+from training_ko.losses.parts import LossParts, Part
+from training_ko.losses.ranking import ranking_loss
 
 
 class WeightedSum(nn.Module):
@@ -95,7 +66,7 @@ class WeightedSum(nn.Module):
             name: Part(value, float(weight) * value / sum_of_parts if sum_of_parts else 0.0)
             for (name, (weight, _)), value in zip(values.items(), plain, strict=True)
         }
-        return LossParts(total, parts, document_dims, query_dims)
+        return LossParts(total, parts, {"document_dims": document_dims, "query_dims": query_dims})
 
     def _values(self, batch: Embedded) -> dict[str, tuple[float, Tensor]]:
         values = {"ranking": (self.alpha, self.ranking(batch))}
@@ -111,34 +82,6 @@ class WeightedSum(nn.Module):
             texts = torch.cat([batch.documents, batch.queries]) if self.regularises_queries else batch.documents
             values["anti_collapse"] = (self.anti_collapse_weight, self.anti_collapse(texts))
         return values
-
-
-def ranking_loss(settings: RankingSettings) -> nn.Module:
-    """Return the ranking loss that the settings name."""
-    match settings.loss:
-        case "infonce":
-            return InfoNce(settings.temperature, in_batch=settings.in_batch)
-        case "margin":
-            return MarginRanking(settings.margin, in_batch=settings.in_batch)
-        case "margin-mse":
-            return MarginMse()
-        case "kl":
-            return KlDivergence(settings.temperature)
-
-
-def in_full_precision(batch: Embedded) -> Embedded:
-    """Return the batch with weights of at least 32 bits."""
-    return replace(
-        batch,
-        queries=_widened(batch.queries),
-        documents=_widened(batch.documents),
-        korean=None if batch.korean is None else _widened(batch.korean),
-        english=None if batch.english is None else _widened(batch.english),
-    )
-
-
-def _widened(weights: Tensor) -> Tensor:
-    return weights if weights.dtype == torch.float64 else weights.float()
 
 
 def _active_dimensions(weights: Tensor) -> Tensor:

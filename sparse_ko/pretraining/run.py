@@ -18,16 +18,16 @@ from retrieval_ko.collection import sample_folder
 from retrieval_ko.errors import DataError, UsageError
 from retrieval_ko.files import new_folder, sha256
 from retrieval_ko.runs import Run
-from sparse_ko.libraries import quiet_libraries
 from sparse_ko.pretraining.base import start_at_frequencies, starting_model
 from sparse_ko.pretraining.masking import Masking
 from sparse_ko.pretraining.packing import Rows, open_rows, pack, write_rows
 from sparse_ko.pretraining.settings import PretrainSettings
 from sparse_ko.pretraining.trainer import HeldOut, HeldOutRows, PretrainingTrainer, RowBatches
-from sparse_ko.training.arguments import main_process, process_count, process_number, training_arguments
-from sparse_ko.training.checkpoints import checkpoints, drop_unfinished, failures_recorded, rewind_events
-from sparse_ko.training.recording import OnProgress, RunRecorder
 from sparse_ko.vocabulary.sources import TextFile, drawn, hashes, read_texts, text_files
+from training_ko.arguments import main_process, process_count, process_number, training_arguments
+from training_ko.checkpoints import checkpoints, drop_unfinished, failures_recorded, rewind_events
+from training_ko.libraries import quiet_libraries
+from training_ko.recording import OnProgress, RunRecorder
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast

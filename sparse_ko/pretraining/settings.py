@@ -1,4 +1,4 @@
-"""What a pre-training run needs to know; read by `sparse_ko.settings.read_settings`."""
+"""What a pre-training run needs to know; read by `training_ko.settings.read_settings`."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
-from sparse_ko.settings import Settings, TrainingSettings, VocabularySettings
+from sparse_ko.settings import VocabularySettings
+from training_ko.settings import Settings, TrainingSettings
 
 
 class PretrainModelSettings(Settings):
@@ -77,7 +78,7 @@ class OptimiserSettings(Settings):
     """Of the first weights, the order of the rows, what is hidden, and dropout."""
 
     def as_training(self) -> TrainingSettings:
-        """Return the same values as the settings that `sparse_ko.training.arguments` reads, whose batches hold two pairs at least."""
+        """Return the same values as the settings that `training_ko.arguments` reads, whose batches hold two pairs at least."""
         shared = self.model_dump(include=set(TrainingSettings.model_fields))
         return TrainingSettings(**{**shared, "batch_size": max(self.batch_size, 2)})
 

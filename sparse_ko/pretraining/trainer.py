@@ -14,7 +14,7 @@ from transformers import Trainer, TrainingArguments
 
 from sparse_ko.pretraining.masking import NOT_HIDDEN, Masking
 from sparse_ko.pretraining.packing import Rows
-from sparse_ko.training.steps import StepsToCome
+from training_ko.steps import StepsToCome
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, TrainerCallback

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Iterable, Mapping
-from dataclasses import replace
-
-from retrieval_ko.collection import Collection, parents_of
+from retrieval_ko.collection import Collection
 from retrieval_ko.evaluation.judging import DEPTH, judge, queries_of
 from sparse_ko.model import SparseEncoder
 from sparse_ko.retrieval import SparseIndex, active_dimensions
-from sparse_ko.training.recording import DEV_METRIC
+from training_ko.dev_part import dev_part
+from training_ko.recording import DEV_METRIC
 
 
 class DevMeasurement:
@@ -27,15 +24,7 @@ class DevMeasurement:
     """
 
     def __init__(self, collection: Collection, split: str, queries: int, passages: int | None = None) -> None:
-        asked = set(_drawn(collection.relevant(split), queries))
-        judgements = {query: grades for query, grades in collection.judgements[split].items() if query in asked}
-        searched = collection.passages
-        if passages is not None and passages < len(searched):
-            relevant = _relevant_passages(collection, judgements)
-            others = _drawn((passage for passage in searched if passage not in relevant), max(passages - len(relevant), 0))
-            kept = relevant.union(others)
-            searched = {passage: record for passage, record in searched.items() if passage in kept}
-        self.collection = replace(collection, passages=searched, judgements={split: judgements})
+        self.collection = dev_part(collection, split, queries, passages)
         self._split = split
         self._queries = queries_of(self.collection, split)
 
@@ -49,15 +38,3 @@ class DevMeasurement:
             "dev_document_dims": active_dimensions(index.weights),
             "dev_query_dims": active_dimensions(vectors),
         }
-
-
-def _relevant_passages(collection: Collection, judgements: Mapping[str, Mapping[str, int]]) -> set[str]:
-    judged = {name for grades in judgements.values() for name, grade in grades.items() if grade > 0}
-    if collection.judged == "passage":
-        return judged
-    return {passage for passage, parent in parents_of(collection.passages.values()).items() if parent in judged}
-
-
-def _drawn(ids: Iterable[str], count: int) -> list[str]:
-    """Return `count` of the ids, the same ones whatever else there is."""
-    return sorted(ids, key=lambda name: (hashlib.blake2b(name.encode(), digest_size=8).digest(), name))[:count]

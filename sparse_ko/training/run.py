@@ -2,46 +2,40 @@
 
 from __future__ import annotations
 
-import logging
-import math
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
-from accelerate import PartialState
-
 from retrieval_ko.collection import Collection
-from retrieval_ko.errors import ModelError
-from retrieval_ko.files import folder_sha256, sha256
+from retrieval_ko.files import sha256
 from retrieval_ko.runs import Run
 from retrieval_ko.terms import available_cores
 from sparse_ko.building import build_encoder
-from sparse_ko.libraries import quiet_libraries
 from sparse_ko.model import SparseEncoder
-from sparse_ko.settings import TrainingSettings, TrainSettings
-from sparse_ko.training.arguments import main_process, process_count, process_number, share_of_batch, training_arguments
-from sparse_ko.training.batches import BatchOrder, Shares, StepBatches, order_of
-from sparse_ko.training.checkpoints import Progress, checkpoints, drop_unfinished, failures_recorded, rewind_events
-from sparse_ko.training.collator import Collator, count_cut, token_counts
-from sparse_ko.training.data import Source, read_sources, synonym_pairs
+from sparse_ko.settings import TrainSettings
+from sparse_ko.training.data import read_sources, synonym_pairs
 from sparse_ko.training.measurement import DevMeasurement
-from sparse_ko.training.recording import DEV_METRIC, OnProgress, RunRecorder
-from sparse_ko.training.trainer import Schedule, SparseTrainer
-
-logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class TrainedModel:
-    """Where a run left its model, and how good it was on dev."""
-
-    run: Run
-    model_folder: Path
-    dev_ndcg: float
+from sparse_ko.training.trainer import SparseTrainer
+from training_ko.arguments import main_process, process_count, process_number, share_of_batch, training_arguments
+from training_ko.batches import BatchOrder, Shares, StepBatches, order_of
+from training_ko.checkpoints import Progress, failures_recorded
+from training_ko.collator import Collator
+from training_ko.data import Source
+from training_ko.libraries import quiet_libraries
+from training_ko.recording import DEV_METRIC, OnProgress, RunRecorder
+from training_ko.run import (
+    TrainedModel,
+    begin,
+    check_model,
+    count_cut_queries,
+    counted,
+    other_collections,
+    parameter_count,
+    resume_point,
+    schedule_of,
+)
+from training_ko.trainer import Schedule
 
 
 @dataclass(frozen=True)
@@ -71,17 +65,10 @@ def plan(settings: TrainSettings, collection: Collection) -> Plan:
     training = settings.training
     share_of_batch(training.batch_size)
     dev = DevMeasurement(collection, settings.dev_split, training.eval_queries, training.eval_passages)
-    folders = dict.fromkeys(place.collection for place in settings.data if place.collection != settings.collection)
-    others = {folder: Collection.read(folder) for folder in folders}
+    others = other_collections(settings)
     sources = read_sources(settings, collection, others)
     order = order_of(sources, training.batch_size, training.seed)
-    return Plan(settings, collection, others, sources, order, _schedule(training, order.steps_per_epoch), dev)
-
-
-def _schedule(training: TrainingSettings, steps_per_epoch: int) -> Schedule:
-    steps = training.max_steps or math.ceil(training.epochs * steps_per_epoch)
-    measure = min(training.eval_steps or steps_per_epoch, steps)
-    return Schedule(steps, steps_per_epoch, measure, training.save_steps or measure)
+    return Plan(settings, collection, others, sources, order, schedule_of(training, order.steps_per_epoch), dev)
 
 
 def train(
@@ -111,42 +98,20 @@ def train(
         ModelError: the training diverged or collapsed, or the memory is too small.
     """
     planned = plan(settings, collection)
-    run = _begin(planned, out, data_hash, resume=resume)
+    hashes = {collection.name: data_hash}
+    if settings.synonyms.file and main_process():
+        hashes["synonyms"] = sha256(settings.synonyms.file)
+    run = begin(settings, collection, planned.others, out, hashes, resume=resume)
     facts: dict[str, Any] = {}
     with failures_recorded(run, facts, main=main_process()), quiet_libraries():
         # before the processes know each other: then transformers saves in one of them only
         workers = max(1, available_cores() // int(os.environ.get("LOCAL_WORLD_SIZE", "1")))
         encoder = build_encoder(settings, collection, workers)
-        progress = _fit(planned, encoder, run, _resume_point(run, resume=resume), facts, on_progress)
+        progress = _fit(planned, encoder, run, resume_point(run, resume=resume), facts, on_progress)
     best = float(progress.best_ndcg or 0.0)
     if main_process():
         run.end("finished", **{DEV_METRIC: best}, best_step=progress.best_step, stopped_early=progress.stopped_early, **facts)
     return TrainedModel(run=run, model_folder=run.folder / "model", dev_ndcg=best)
-
-
-def _begin(planned: Plan, out: Path, data_hash: str, *, resume: bool) -> Run:
-    """Open the run's folder, which the main process makes or checks."""
-    settings = planned.settings
-    if main_process():
-        hashes = {planned.collection.name: data_hash}
-        hashes |= {collection.name: folder_sha256(folder) for folder, collection in planned.others.items()}
-        if settings.synonyms.file:
-            hashes["synonyms"] = sha256(settings.synonyms.file)
-        run = Run.begin(out, settings.model_dump(mode="json"), seed=settings.training.seed, data=hashes, resume=resume)
-        drop_unfinished(run.folder)
-    return Run(out)
-
-
-def _resume_point(run: Run, *, resume: bool) -> Path | None:
-    """Return the checkpoint to go on from, the same in all processes, after dropping the events that come again; None: the beginning."""
-    if process_count() > 1:
-        PartialState(cpu=not torch.cuda.is_available()).wait_for_everyone()
-    found = checkpoints(run.folder) if resume else []
-    step, checkpoint = found[-1] if found else (-1, None)
-    if resume and main_process():
-        dropped = rewind_events(run.folder, step)
-        run.record(step=max(step, 0), resumed=True, events_dropped=dropped)
-    return checkpoint
 
 
 def _fit(
@@ -168,7 +133,9 @@ def _fit(
         save_strategy="no",
         ignore_data_skip=True,  # the batches start at the run's step by themselves
     )
-    facts |= {"processes": process_count(), "parameters": parameter_count(encoder), **_count_cut_queries(planned, encoder, run)}
+    limit = min(settings.model.max_query_tokens, encoder.max_tokens)
+    cut = count_cut_queries(planned.sources, encoder.tokenizer, limit, run)
+    facts |= {"processes": process_count(), "parameters": parameter_count(encoder), **cut}
     batches = StepBatches(
         planned.sources,
         planned.order,
@@ -194,43 +161,11 @@ def _fit(
     )
     if resumed_from is None:
         trainer.evaluate()
-    with _counted(progress, facts):
+    with counted(progress, facts):
         if not progress.stopped_early:
             trainer.train(resume_from_checkpoint=str(resumed_from) if resumed_from else None)
-    if progress.best_step == 0:
-        logger.warning("Training made nothing better on dev: the model is the one before the first step.")
-    if main_process() and not (run.folder / "model").is_dir():
-        raise ModelError(f"The run in {run.folder} has no model: {run.folder / 'model'} is missing.", "Train again with another --out.")
+    check_model(run, progress)
     return progress
-
-
-@contextmanager
-def _counted(progress: Progress, facts: dict[str, Any]) -> Iterator[None]:
-    try:
-        yield
-    finally:
-        facts |= {"out_of_memory": progress.out_of_memory, "chunk_size": progress.chunk_size}
-
-
-def _count_cut_queries(planned: Plan, encoder: SparseEncoder, run: Run) -> dict[str, int]:
-    """Count the training queries that are longer than a query may be, and say so once."""
-    texts = dict.fromkeys(example.query for source in planned.sources for example in source.examples)
-    limit = min(planned.settings.model.max_query_tokens, encoder.max_tokens)
-    cut = count_cut(token_counts(encoder.tokenizer, texts), limit)
-    if cut and main_process():
-        logger.warning(
-            "%d of %d training queries have more than %d tokens and are cut there (model.max_query_tokens).",
-            cut,
-            len(texts),
-            limit,
-        )
-        run.record(step=0, queries_cut=cut)
-    return {"queries": len(texts), "queries_cut": cut}
-
-
-def parameter_count(encoder: SparseEncoder) -> int:
-    """Return the number of weights of an encoder that are trained."""
-    return sum(parameter.numel() for parameter in encoder.module.parameters() if parameter.requires_grad)
 
 
 def as_json(planned: Plan, encoder: SparseEncoder) -> dict[str, Any]:

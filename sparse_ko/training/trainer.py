@@ -1,67 +1,30 @@
-"""transformers.Trainer over the loss of the whole batch: `WholeBatch` instead of a forward pass, our checkpoints, dev by exact search."""
+"""The trainer of every encoder, and the dial of a sparse one."""
 
 from __future__ import annotations
 
-import logging
-import math
-import shutil
-import time
 from collections.abc import Callable
-from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
-import torch
-from accelerate.utils import broadcast_object_list
-from safetensors.torch import load_file, load_model, save_file, save_model
-from torch import Tensor, nn
-from torch.utils.data import DataLoader
-from transformers import Trainer, TrainerCallback, TrainerControl, TrainingArguments
-from transformers.trainer_callback import PrinterCallback
-
-from retrieval_ko.errors import ModelError
-from retrieval_ko.runs import Run
-from sparse_ko.losses import LossParts, WeightedSum, WholeBatch
+from sparse_ko.losses.weighted_sum import WeightedSum
 from sparse_ko.model import SparseEncoder
 from sparse_ko.settings import SparsitySettings, TrainSettings
 from sparse_ko.sparsity import SparsityController
-from sparse_ko.training.batches import StepBatches
-from sparse_ko.training.checkpoints import Progress, keep_newest, unfinished_name
-from sparse_ko.training.recording import DEV_METRIC, RunRecorder
-from sparse_ko.training.steps import StepsToCome
+from training_ko.trainer import Schedule, WholeBatchTrainer
 
 if TYPE_CHECKING:
-    from sparse_ko.losses import Features
+    from transformers import TrainingArguments
 
-logger = logging.getLogger(__name__)
+    from retrieval_ko.runs import Run
+    from training_ko.batches import StepBatches
+    from training_ko.checkpoints import Progress
+    from training_ko.recording import RunRecorder
 
 MEETS_TARGET = 0.1
 """How far, as a share, measured active dimensions may be from their target."""
 
-_WEIGHTS, _LOSS = "model.safetensors", "loss.safetensors"
-_GPU_WORKERS = 2
-"""Processes that tokenise while a GPU computes."""
 
-
-@dataclass(frozen=True)
-class Schedule:
-    """When something happens besides training, in steps from 1.
-
-    Args:
-        steps: of the whole run.
-        steps_per_epoch: for the record.
-        measure: dev is measured each time so many steps are done, and at the end.
-        save: a checkpoint is written each time so many steps are done, and at the end.
-    """
-
-    steps: int
-    steps_per_epoch: int
-    measure: int
-    save: int
-
-
-class SparseTrainer(Trainer):  # type: ignore[misc]  # the library has no types
-    """Trains a sparse encoder.
+class SparseTrainer(WholeBatchTrainer):
+    """Trains a sparse encoder: λ is set before every step, by its warm-up or by the controller.
 
     Args:
         encoder: is trained in place.
@@ -88,206 +51,46 @@ class SparseTrainer(Trainer):  # type: ignore[misc]  # the library has no types
         recorder: RunRecorder,
         progress: Progress,
     ) -> None:
-        self._encoder = encoder
-        self._settings = settings
-        self._schedule = schedule
-        self._measure = measure
-        self._run = run
-        self._recorder = recorder
-        self.progress = progress
-        self._loss = WeightedSum(settings)
+        self._weighted_sum = WeightedSum(settings)
+        self._sparsity = settings.sparsity
         self._controller = SparsityController(settings.sparsity, schedule.steps, len(encoder.tokenizer))
-        if progress.controller:
-            self._controller.load_state_dict(progress.controller)
-        self._parts: LossParts | None = None
-        self.optimizer: torch.optim.Optimizer | None
-        self.control: TrainerControl
-        self._texts, self._since = 0, time.monotonic()
-        super().__init__(model=encoder.module, args=arguments, train_dataset=batches, callbacks=[_Flow(encoder, schedule), recorder])
-        self.pop_callback(PrinterCallback)
-        self._parameters = _parameters(encoder)
-        self._make_whole_batch()
-
-    def _make_whole_batch(self) -> None:
-        self._whole_batch = WholeBatch(self._embed, self._loss, self.progress.chunk_size, list(self._parameters.values()))
-
-    def _embed(self, features: dict[str, Tensor], kind: Literal["query", "document"]) -> Tensor:
-        with self.accelerator.autocast():
-            return self._encoder.embed(features, kind)
-
-    # one step
-
-    def training_step(self, model: nn.Module, inputs: dict[str, Features], num_items_in_batch: Any = None) -> Tensor:  # noqa: ANN401
-        """Leave the gradient of the whole batch in the parameters and return its loss."""
-        model.train()
-        step = self.state.global_step
-        progress = self.progress
-        self._loss.lambda_document, self._loss.lambda_query = self._controller.update(
-            step, progress.document_dims, progress.query_dims, progress.loss
-        )
-        features = inputs["features"].to(self.args.device)
-        parts = self._step(features)
-        while parts is None:
-            self._halve_the_chunks(features)
-            parts = self._step(features)
-        progress.document_dims, progress.query_dims, progress.loss = parts.document_dims, parts.query_dims, float(parts.total)
-        self._parts = parts
-        self._texts += len(features.document_keys)
-        if not math.isfinite(progress.loss):
-            raise self._recorder.diverged(step + 1, main=self.args.process_index == 0)
-        return parts.total
-
-    def _step(self, features: Features) -> LossParts | None:
-        """Return the loss, None where the device's memory was too small."""
-        try:
-            return self._whole_batch.step(features, self.accelerator.backward)
-        except torch.OutOfMemoryError as failure:
-            if self.args.world_size > 1:  # the others wait in the middle of the step
-                raise ModelError(
-                    f"Process {self.args.process_index} ran out of memory at step {self.state.global_step + 1}.",
-                    f"Let fewer texts through the encoder at once: --set training.chunk_size={self._smaller_chunk(features) or 1}",
-                ) from failure
-        return None
-
-    def _smaller_chunk(self, features: Features) -> int:
-        texts = (features.queries, features.documents, features.korean, features.english)
-        most = max(len(next(iter(part.values()))) for part in texts if part)
-        return min(self.progress.chunk_size or most, most) // 2
-
-    def _halve_the_chunks(self, features: Features) -> None:
-        smaller = self._smaller_chunk(features)
-        if not smaller:
-            raise ModelError(
-                f"The memory is too small for a single text at step {self.state.global_step + 1}.",
-                "Shorten the texts (model.max_tokens), make the model smaller, or use a device with more memory.",
-            )
-        self.progress.chunk_size = smaller
-        self.progress.out_of_memory += 1
-        self.model.zero_grad()
-        if torch.cuda.is_available():
-            torch.cuda.empty_cache()
-        self._make_whole_batch()
-        logger.warning(
-            "Out of memory at step %d: from now on %d texts go through the encoder at once. The loss stays that of the whole batch.",
-            self.state.global_step + 1,
-            smaller,
-        )
-        if self.args.process_index == 0:
-            self._run.record(step=self.state.global_step + 1, out_of_memory=self.progress.out_of_memory, chunk_size=smaller)
-
-    # data, optimiser
-
-    def get_train_dataloader(self) -> DataLoader[Any]:
-        """Return the batches from the run's present step on; they are parted among processes already."""
-        on_gpu = self.args.device.type == "cuda"
-        return DataLoader(
-            self.train_dataset,
-            batch_size=None,
-            sampler=StepsToCome(self),
-            num_workers=_GPU_WORKERS if on_gpu else 0,
-            pin_memory=on_gpu,
-            generator=torch.Generator(),  # its own: a draw from the common one would make a resumed run another run
+        if progress.steering:
+            self._controller.load_state_dict(progress.steering)
+        super().__init__(
+            encoder,
+            self._weighted_sum,
+            settings.training,
+            arguments,
+            batches,
+            schedule,
+            measure=measure,
+            run=run,
+            recorder=recorder,
+            progress=progress,
         )
 
-    def create_optimizer(self, model: nn.Module | None = None) -> torch.optim.Optimizer:
-        """Make AdamW: no decay for biases, LayerNorm and the query table, and the table's own learning rate."""
-        if self.optimizer is None:
-            training = self._settings.training
-            decaying = set(self.get_decay_parameter_names(self.model))
-            table = self._encoder.query_table
-            groups: dict[tuple[float, float], list[nn.Parameter]] = {}
-            for name, parameter in self._parameters.items():
-                is_table = parameter is table
-                decay = 0.0 if is_table or parameter.ndim < 2 or name not in decaying else training.weight_decay
-                rate = (training.query_learning_rate or training.learning_rate) if is_table else training.learning_rate
-                groups.setdefault((decay, rate), []).append(parameter)
-            members = [{"params": group, "weight_decay": decay, "lr": rate} for (decay, rate), group in groups.items()]
-            self.optimizer = torch.optim.AdamW(members, lr=training.learning_rate)
-        return self.optimizer
+    def before_step(self, step: int) -> None:
+        """Set both λ by the last batch's active dimensions."""
+        dims = self.progress.figures
+        self._weighted_sum.lambda_document, self._weighted_sum.lambda_query = self._controller.update(
+            step, dims.get("document_dims"), dims.get("query_dims"), self.progress.loss
+        )
 
-    # figures
+    def meets_targets(self, measured: dict[str, float]) -> bool:
+        """Return whether dev's active dimensions are within 10 % of what they are steered to."""
+        return meets_targets(self._sparsity, measured["dev_document_dims"], measured["dev_query_dims"])
 
-    def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
-        """Log what transformers logs, and with a loss its parts, their shares, λ, active dimensions and speed."""
-        self.state.epoch = self.state.global_step / self._schedule.steps_per_epoch
-        if "loss" in logs and self._parts is not None:
-            logs |= self._figures(self._parts)
-        super().log(logs, start_time)
-        self.state.log_history.clear()  # events.jsonl has it; here it would grow in every checkpoint
+    def settled_from(self) -> float:
+        """Return the end of λ's warm-up: while sparsity still grows quality falls, and that is no reason to stop."""
+        return self._sparsity.warmup
 
-    def _figures(self, parts: LossParts) -> dict[str, float]:
-        now = time.monotonic()
-        figures = {"document_dims": parts.document_dims, "query_dims": parts.query_dims}
-        for name, part in parts.parts.items():
-            figures |= {name: part.value, f"{name}_share": part.share}
-        figures |= {"lambda_document": self._loss.lambda_document, "lambda_query": self._loss.lambda_query}
-        figures["passages_per_second"] = round(self._texts * self.args.world_size / max(now - self._since, 1e-9), 1)
-        self._texts, self._since = 0, now
-        return figures
+    def steering_figures(self) -> dict[str, float]:
+        """Return both λ."""
+        return {"lambda_document": self._weighted_sum.lambda_document, "lambda_query": self._weighted_sum.lambda_query}
 
-    def evaluate(self, *_: Any, **__: Any) -> dict[str, float]:  # noqa: ANN401  theirs
-        """Measure dev in the main process; keep the model where it is the best so far, and stop where it was not too often."""
-        figures: list[Any] = [None]
-        if self.args.process_index == 0:
-            with self.accelerator.autocast():
-                figures = [self._measure(self._encoder)]
-        broadcast_object_list(figures)
-        measured: dict[str, float] = figures[0]
-        self._judge(measured)
-        self.log(dict(measured))
-        self._since = time.monotonic()
-        self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, measured)
-        return measured
-
-    def _judge(self, measured: dict[str, float]) -> None:
-        progress, sparsity = self.progress, self._settings.sparsity
-        meets = meets_targets(sparsity, measured["dev_document_dims"], measured["dev_query_dims"])
-        now, earlier = (meets, measured[DEV_METRIC]), (progress.best_meets_targets, progress.best_ndcg)
-        untrained_so_far = progress.best_ndcg is not None and progress.best_step == 0
-        if progress.best_ndcg is None or now > earlier or (untrained_so_far and now == earlier):
-            progress.best_ndcg, progress.best_meets_targets = measured[DEV_METRIC], meets
-            progress.best_step, progress.without_better = self.state.global_step, 0
-            if self.args.process_index == 0:
-                self._encoder.save(self._run.folder / "model")
-        elif meets and self.state.global_step >= sparsity.warmup * self._schedule.steps:
-            # while sparsity still grows quality falls, and that is no reason to stop
-            progress.without_better += 1
-        if self._settings.training.patience and progress.without_better >= self._settings.training.patience:
-            progress.stopped_early = True
-            self.control.should_training_stop = True
-            logger.info("stopped at step %d: no better model since step %d", self.state.global_step, progress.best_step)
-
-    # checkpoints
-
-    def _save_checkpoint(self, model: nn.Module, trial: Any) -> None:  # noqa: ANN401
-        checkpoint = Path(self.args.output_dir) / f"checkpoint-{self.state.global_step}"
-        if checkpoint.exists():
-            return
-        target = unfinished_name(checkpoint)
-        if self.args.should_save:
-            shutil.rmtree(target, ignore_errors=True)
-            target.mkdir(parents=True)
-        self.accelerator.wait_for_everyone()
-        self._save_optimizer_and_scheduler(str(target))
-        self._save_scaler(str(target))
-        self._save_rng_state(str(target))
-        if self.args.should_save:
-            save_model(self.model, str(target / _WEIGHTS))
-            if counted := {name: tensor.contiguous() for name, tensor in self._loss.state_dict().items()}:
-                save_file(counted, str(target / _LOSS))
-            self.progress.controller = self._controller.state_dict()
-            self.progress.write(target)
-            self.state.save_to_json(str(target / "trainer_state.json"))
-        self.accelerator.wait_for_everyone()
-        if self.args.should_save:
-            target.rename(checkpoint)
-            keep_newest(checkpoint.parent)
-
-    def _load_from_checkpoint(self, resume_from_checkpoint: str, model: nn.Module | None = None) -> None:
-        load_model(model or self.model, str(Path(resume_from_checkpoint) / _WEIGHTS))
-        counted = Path(resume_from_checkpoint) / _LOSS
-        if counted.exists():
-            self._loss.load_state_dict(load_file(counted))
+    def steering_state(self) -> dict[str, Any]:
+        """Return the controller's state."""
+        return self._controller.state_dict()
 
 
 def meets_targets(sparsity: SparsitySettings, document_dims: float, query_dims: float) -> bool:
@@ -296,24 +99,3 @@ def meets_targets(sparsity: SparsitySettings, document_dims: float, query_dims: 
         target is None or abs(measured - target) <= MEETS_TARGET * target
         for target, measured in ((sparsity.target_doc_dims, document_dims), (sparsity.target_query_dims, query_dims))
     )
-
-
-def _parameters(encoder: SparseEncoder) -> dict[str, nn.Parameter]:
-    """Return what is trained, by name, each once."""
-    return {name: parameter for name, parameter in encoder.module.named_parameters() if parameter.requires_grad}
-
-
-class _Flow(TrainerCallback):  # type: ignore[misc]  # the library has no types
-    """Says after a step what comes next, and keeps the query table's weights from falling below 0."""
-
-    def __init__(self, encoder: SparseEncoder, schedule: Schedule) -> None:
-        self._encoder = encoder
-        self._schedule = schedule
-
-    def on_optimizer_step(self, args: Any, state: Any, control: Any, **_: Any) -> None:  # noqa: ANN401
-        self._encoder.constrain()
-
-    def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:  # noqa: ANN401
-        step, last = state.global_step, state.global_step >= self._schedule.steps
-        control.should_evaluate = last or step % self._schedule.measure == 0
-        control.should_save = last or step % self._schedule.save == 0

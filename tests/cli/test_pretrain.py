@@ -7,9 +7,9 @@ from transformers import AutoModelForMaskedLM
 
 from retrieval_ko.files import write_jsonl
 from sparse_ko.pretraining import PretrainSettings
-from sparse_ko.settings import read_settings
 from sparse_ko.vocabulary import SPECIAL_TOKENS, build_tokenizer
 from sparse_ko_cli.train import find_config
+from training_ko.settings import read_settings
 
 TINY = ["model.layers=1", "model.dimensions=16", "model.heads=2", "model.max_tokens=16", "training.batch_size=4", "held_out=0.3"]
 

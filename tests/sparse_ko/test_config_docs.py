@@ -3,7 +3,8 @@
 import runpy
 from pathlib import Path
 
-from sparse_ko.settings import TrainSettings, known_keys
+from sparse_ko.settings import TrainSettings
+from training_ko.settings import known_keys
 
 ROOT = Path(__file__).resolve().parents[2]
 

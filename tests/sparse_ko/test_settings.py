@@ -8,7 +8,9 @@ import yaml
 import sparse_ko
 from retrieval_ko.errors import UsageError
 from sparse_ko.pretraining import PretrainSettings
-from sparse_ko.settings import Settings, TrainSettings, known_keys, read_settings
+from sparse_ko.settings import TrainSettings, read_settings
+from training_ko.settings import Settings, known_keys
+from training_ko.settings import read_settings as read_any
 
 CONFIGS = sorted((Path(sparse_ko.__file__).parent / "configs").glob("*.yaml"))
 
@@ -132,7 +134,7 @@ def test_settings_that_contradict_each_other_are_told_with_the_key_to_change(con
 
 @pytest.mark.parametrize("source", CONFIGS, ids=lambda path: path.stem)
 def test_every_packaged_config_can_be_read_and_says_what_it_is(source):
-    settings = read_settings(source, settings_type=PretrainSettings if source.stem.startswith("pretrain") else TrainSettings)
+    settings = read_any(source, None, PretrainSettings if source.stem.startswith("pretrain") else TrainSettings)
     first = source.read_text(encoding="utf-8").splitlines()[:3]
     assert [line.split(":")[0] for line in first] == ["# What", "# Time", "# On"]
     assert settings.name
@@ -142,9 +144,9 @@ def test_another_kind_of_settings_is_read_by_the_same_rules(config):
     class Other(Settings):
         steps: int = 3
 
-    assert read_settings(config("steps: 4\n"), ["steps=5"], Other).steps == 5
+    assert read_any(config("steps: 4\n"), ["steps=5"], Other).steps == 5
     with pytest.raises(UsageError, match="did you mean steps"):
-        read_settings(config("step: 4\n"), settings_type=Other)
+        read_any(config("step: 4\n"), None, Other)
 
 
 def test_every_key_is_documented():
@@ -154,7 +156,7 @@ def test_every_key_is_documented():
 
 
 def _field(key):
-    from sparse_ko.settings import settings_in
+    from training_ko.settings import settings_in
 
     *parents, name = key.split(".")
     schema = TrainSettings

@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 from torch import nn
 
 from retrieval_ko.errors import ModelError
-from sparse_ko.losses import Embedded, WeightedSum
+from sparse_ko.losses import WeightedSum
 from sparse_ko.settings import SparsitySettings, TrainSettings
 from sparse_ko.sparsity import PATIENCE, SparsityController
+from training_ko.losses import Embedded
 
 VOCABULARY = 300
 

@@ -9,9 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from retrieval_ko.records import SynonymPair
-from sparse_ko.training.batches import BatchOrder, Shares, StepBatches, order_of
-from sparse_ko.training.collator import Collator
-from sparse_ko.training.data import Example, Source, synonym_source
+from sparse_ko.training.data import synonym_source
+from training_ko.batches import BatchOrder, Shares, StepBatches, order_of
+from training_ko.collator import Collator
+from training_ko.data import Example, Source
 
 
 class Letters:

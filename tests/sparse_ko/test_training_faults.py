@@ -12,10 +12,11 @@ import torch
 from retrieval_ko.errors import ModelError, UsageError
 from retrieval_ko.records import Query
 from sparse_ko.model import SparseEncoder
-from sparse_ko.settings import SparsitySettings, TrainingSettings, TrainSettings
+from sparse_ko.settings import SparsitySettings, TrainSettings
 from sparse_ko.training import train
-from sparse_ko.training.arguments import precision_of, training_arguments
 from sparse_ko.training.trainer import meets_targets
+from training_ko.arguments import precision_of, training_arguments
+from training_ko.settings import TrainingSettings
 
 
 def settings_of(training=None, **more):

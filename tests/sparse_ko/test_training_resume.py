@@ -13,7 +13,7 @@ from safetensors.torch import load_file
 from retrieval_ko.errors import DataError
 from retrieval_ko.runs import Run
 from sparse_ko.settings import TrainSettings
-from sparse_ko.training.checkpoints import Progress, checkpoints, drop_unfinished, keep_newest, rewind_events
+from training_ko.checkpoints import Progress, checkpoints, drop_unfinished, keep_newest, rewind_events
 
 STEPS, SAVED_EVERY = 60, 7
 TRAIN = """

@@ -14,14 +14,14 @@ from sparse_ko.building import build_encoder
 from sparse_ko.model import SparseEncoder
 from sparse_ko.settings import TrainSettings
 from sparse_ko.training import train
-from sparse_ko.training.arguments import training_arguments
-from sparse_ko.training.batches import StepBatches
-from sparse_ko.training.checkpoints import Progress
-from sparse_ko.training.collator import Collator
 from sparse_ko.training.measurement import DevMeasurement
-from sparse_ko.training.recording import RunRecorder
 from sparse_ko.training.run import plan
 from sparse_ko.training.trainer import SparseTrainer
+from training_ko.arguments import training_arguments
+from training_ko.batches import StepBatches
+from training_ko.checkpoints import Progress
+from training_ko.collator import Collator
+from training_ko.recording import RunRecorder
 
 FORMS = [
     ("siamese", "static"),

@@ -4,8 +4,9 @@ import numpy as np
 import torch
 from torch import nn
 
-from sparse_ko.losses import Features, WeightedSum, WholeBatch
+from sparse_ko.losses import WeightedSum
 from sparse_ko.settings import TrainSettings
+from training_ko.losses import Features, WholeBatch
 
 VOCABULARY = 23
 TEXTS = {key: [(key * 7 + step * step) % VOCABULARY for step in range(1 + key % 5)] for key in range(40)}

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from retrieval_ko.errors import DataError
-from sparse_ko.losses import Embedded, InfoNce, KlDivergence, MarginMse, MarginRanking
+from training_ko.losses import Embedded, InfoNce, KlDivergence, MarginMse, MarginRanking
 
 SEEDS = st.integers(0, 10_000)
 LOSSES = {

@@ -3,8 +3,9 @@
 import pytest
 import torch
 
-from sparse_ko.losses import Embedded, WeightedSum
+from sparse_ko.losses import WeightedSum
 from sparse_ko.settings import TrainSettings
+from training_ko.losses import Embedded
 
 
 def weighted_sum(**settings):
@@ -52,7 +53,7 @@ def test_the_first_specification_s_weights_are_a_config():
         }
     )
     assert sum(part.share for part in parts.parts.values()) == pytest.approx(1)
-    assert (parts.document_dims, parts.query_dims) == pytest.approx((4 / 3, 1))
+    assert parts.figures == pytest.approx({"document_dims": 4 / 3, "query_dims": 1})
 
 
 def test_lambda_is_a_dial_that_can_be_turned_between_steps():

@@ -14,7 +14,7 @@ from small_batch import BATCH, SYNONYMS, SmallEncoder, loss_of, share, step, tea
 from whole_batch_process import CASES, CHUNK_SIZES, LOSSES  # noqa: E402
 
 from retrieval_ko.errors import DataError  # noqa: E402
-from sparse_ko.losses import Embedded, WholeBatch  # noqa: E402
+from training_ko.losses import Embedded, WholeBatch  # noqa: E402
 
 
 def by_hand(loss, synonyms=SYNONYMS):
@@ -43,7 +43,7 @@ def by_hand(loss, synonyms=SYNONYMS):
 
 def assert_same(parts, gradients, expected_parts, expected_gradients):
     assert float(parts.total) == pytest.approx(float(expected_parts.total), rel=1e-9)
-    assert (parts.document_dims, parts.query_dims) == (expected_parts.document_dims, expected_parts.query_dims)
+    assert parts.figures == expected_parts.figures
     assert parts.parts.keys() == expected_parts.parts.keys()
     for name, part in parts.parts.items():
         assert tuple(part) == pytest.approx(tuple(expected_parts.parts[name]), rel=1e-9)
@@ -158,7 +158,7 @@ def assert_both_have(outcomes, name, parts, gradients):
     for outcome in outcomes:
         found = outcome[name]
         assert found["total"] == pytest.approx(float(parts.total), rel=1e-9)
-        assert found["dims"] == [parts.document_dims, parts.query_dims]
+        assert found["figures"] == parts.figures
         for part, values in found["parts"].items():
             assert values == pytest.approx(list(parts.parts[part]), rel=1e-9)
         assert_same_gradients(found["gradients"], gradients)

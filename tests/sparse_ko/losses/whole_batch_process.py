@@ -33,7 +33,7 @@ def outcome(parts, gradients):
     return {
         "total": float(parts.total),
         "parts": {name: list(part) for name, part in parts.parts.items()},
-        "dims": [parts.document_dims, parts.query_dims],
+        "figures": parts.figures,
         "gradients": gradients,
     }
 
@@ -59,7 +59,7 @@ def wrapped(rank):
     """A step of an encoder that accelerate would have wrapped."""
     from torch.nn.parallel import DistributedDataParallel
 
-    from sparse_ko.losses import WholeBatch
+    from training_ko.losses import WholeBatch
 
     encoder = DistributedDataParallel(SmallEncoder())
     whole = WholeBatch(encoder.module.embed, loss_of(), 2, list(encoder.parameters()))

@@ -14,9 +14,9 @@ from sparse_ko.forms.pretrained import load_masked_language_model
 from sparse_ko.pretraining import PretrainSettings, pretrain
 from sparse_ko.pretraining.base import starting_model
 from sparse_ko.pretraining.trainer import loss_of_hidden
-from sparse_ko.settings import read_settings
 from sparse_ko.vocabulary import SPECIAL_TOKENS, build_tokenizer
 from sparse_ko.vocabulary.embeddings import embed_pieces
+from training_ko.settings import read_settings
 
 STEPS = 60
 

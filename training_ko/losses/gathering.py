@@ -7,9 +7,9 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from sparse_ko.losses.embedded import NO_DOCUMENT, Embedded
-from sparse_ko.losses.features import NO_KEY, Features
-from sparse_ko.losses.processes import anywhere, gathered, process_number
+from training_ko.losses.embedded import NO_DOCUMENT, Embedded
+from training_ko.losses.features import NO_KEY, Features
+from training_ko.losses.processes import anywhere, gathered, process_number
 
 
 def put_together(features: Features, own: Sequence[Tensor | None]) -> tuple[Embedded, list[Tensor]]:

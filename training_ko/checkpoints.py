@@ -39,10 +39,9 @@ class Progress:
         stopped_early: whether they were too many.
         chunk_size: texts that go through the encoder at once; None: all.
         out_of_memory: how often it had to be halved.
-        document_dims: active dimensions a passage in the last batch; None before the first.
-        query_dims: the same for queries.
+        figures: of the last batch, e.g. active dimensions; empty before the first.
         loss: of that batch.
-        controller: state of the sparsity controller.
+        steering: state of what steers the run, e.g. a sparsity controller.
     """
 
     best_ndcg: float | None = None
@@ -52,10 +51,9 @@ class Progress:
     stopped_early: bool = False
     chunk_size: int | None = None
     out_of_memory: int = 0
-    document_dims: float | None = None
-    query_dims: float | None = None
+    figures: dict[str, float] = field(default_factory=dict)
     loss: float | None = None
-    controller: dict[str, Any] = field(default_factory=dict)
+    steering: dict[str, Any] = field(default_factory=dict)
 
     def write(self, checkpoint: Path) -> None:
         """Write it into a checkpoint."""

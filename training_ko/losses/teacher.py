@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from retrieval_ko.errors import DataError
-from sparse_ko.losses.embedded import Embedded
+from training_ko.losses.embedded import Embedded
 
 
 def teacher_of(batch: Embedded, loss: str) -> tuple[Tensor, Tensor]:

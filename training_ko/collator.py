@@ -13,8 +13,8 @@ import torch
 from torch import Tensor
 
 from retrieval_ko.records import SynonymPair
-from sparse_ko.losses import Features
-from sparse_ko.training.data import Example
+from training_ko.data import Example
+from training_ko.losses.features import Features
 
 _NOTHING = -1
 

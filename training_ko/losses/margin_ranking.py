@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from sparse_ko.losses.embedded import Embedded, masked_mean
+from training_ko.losses.embedded import Embedded, masked_mean
 
 
 class MarginRanking(nn.Module):

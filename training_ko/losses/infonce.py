@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from sparse_ko.losses.embedded import Embedded, masked_mean
+from training_ko.losses.embedded import Embedded, masked_mean
 
 
 class InfoNce(nn.Module):

@@ -1,8 +1,8 @@
-"""What every loss reads: one whole batch as weights over the vocabulary."""
+"""What every loss reads: one whole batch as vectors."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -16,14 +16,14 @@ class Embedded:
     """The whole batch of one step, over all chunks and processes, on one device. V dimensions, B queries, D documents.
 
     Args:
-        queries: weights, shape [B, V], all ≥ 0.
-        documents: weights, shape [D, V], each text once.
+        queries: vectors, shape [B, V]; of a sparse encoder weights over the vocabulary, all ≥ 0.
+        documents: vectors, shape [D, V], each text once.
         positive: which document is each query's positive, int64 [B].
         candidates: the query's own documents, positive first, `NO_DOCUMENT` where there is none, int64 [B, C].
         relevant: documents known to be relevant to each query, bool [B, D]; they are no negatives.
         teacher: a teacher's scores of the candidates, float [B, C], NaN where there is none.
-        korean: weights of the Korean sides of S synonym pairs, shape [S, V].
-        english: weights of the English sides, shape [S, V].
+        korean: vectors of the Korean sides of S synonym pairs, shape [S, V].
+        english: vectors of the English sides, shape [S, V].
     """
 
     queries: Tensor
@@ -78,3 +78,18 @@ class Embedded:
 def masked_mean(values: Tensor, kept: Tensor) -> Tensor:
     """Return the mean of `values` where `kept`, and 0 (with gradient 0) where nothing is kept."""
     return torch.where(kept, values, 0.0).sum() / kept.sum().clamp(min=1)
+
+
+def in_full_precision(batch: Embedded) -> Embedded:
+    """Return the batch with vectors of at least 32 bits."""
+    return replace(
+        batch,
+        queries=_widened(batch.queries),
+        documents=_widened(batch.documents),
+        korean=None if batch.korean is None else _widened(batch.korean),
+        english=None if batch.english is None else _widened(batch.english),
+    )
+
+
+def _widened(vectors: Tensor) -> Tensor:
+    return vectors if vectors.dtype == torch.float64 else vectors.float()

@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from sparse_ko.losses.embedded import Embedded, masked_mean
-from sparse_ko.losses.teacher import teacher_of
+from training_ko.losses.embedded import Embedded, masked_mean
+from training_ko.losses.teacher import teacher_of
 
 
 class KlDivergence(nn.Module):

@@ -14,9 +14,9 @@ import numpy.typing as npt
 from torch.utils.data import Dataset
 
 from retrieval_ko.records import SynonymPair
-from sparse_ko.losses import Features
-from sparse_ko.training.collator import Collator, Drawn
-from sparse_ko.training.data import Example, Source
+from training_ko.collator import Collator, Drawn
+from training_ko.data import Example, Source
+from training_ko.losses.features import Features
 
 _ORDER_OF_SOURCES, _ORDER_OF_EXAMPLES, _NEGATIVES = range(3)
 

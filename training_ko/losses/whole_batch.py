@@ -29,15 +29,16 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from sparse_ko.losses.features import Features, chunks
-from sparse_ko.losses.gathering import put_together
-from sparse_ko.losses.processes import process_count, sum_gradients
-from sparse_ko.losses.random_state import RandomState
-from sparse_ko.losses.weighted_sum import LossParts, WeightedSum
+from training_ko.losses.embedded import Embedded
+from training_ko.losses.features import Features, chunks
+from training_ko.losses.gathering import put_together
+from training_ko.losses.parts import LossParts
+from training_ko.losses.processes import process_count, sum_gradients
+from training_ko.losses.random_state import RandomState
 
 Kind = Literal["query", "document"]
 Embed = Callable[[dict[str, Tensor], Kind], Tensor]
-"""Tokenised texts and their kind → weights over the vocabulary, shape [texts, V], all ≥ 0, with gradient."""
+"""Tokenised texts and their kind → vectors, shape [texts, V], with gradient."""
 
 
 class WholeBatch:
@@ -50,7 +51,9 @@ class WholeBatch:
         parameters: of the encoder, in the same order in every process.
     """
 
-    def __init__(self, embed: Embed, loss: WeightedSum, chunk_size: int | None, parameters: Sequence[nn.Parameter]) -> None:
+    def __init__(
+        self, embed: Embed, loss: Callable[[Embedded], LossParts], chunk_size: int | None, parameters: Sequence[nn.Parameter]
+    ) -> None:
         self._embed = embed
         self._loss = loss
         self._chunk_size = chunk_size

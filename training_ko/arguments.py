@@ -11,7 +11,7 @@ import torch
 from transformers import TrainingArguments
 
 from retrieval_ko.errors import UsageError
-from sparse_ko.settings import TrainingSettings
+from training_ko.settings import TrainingSettings
 
 Precision = Literal["fp32", "bf16", "fp16"]
 
