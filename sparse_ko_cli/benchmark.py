@@ -10,14 +10,13 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 from rich.markup import escape
 from rich.table import Table
-from typer.core import TyperGroup
 
 from retrieval_ko.collection import Collection, sample_folder
 from retrieval_ko.errors import RetrievalError, UsageError
 from retrieval_ko.files import read_json
 from retrieval_ko.terminal import exit_on_error, notes, out, print_json, progress_bar
 from sparse_ko_cli.benchmark_scale import scale, shown_phases
-from sparse_ko_cli.cluster import ClusterCommand, ClusterOption, JsonOption
+from sparse_ko_cli.cluster import ClusterCommand, ClusterOption, DefaultCommandGroup, JsonOption
 from sparse_ko_cli.query_readers import DenseModelOption, ModelOption, dense_query_reader, query_reader
 
 if TYPE_CHECKING:
@@ -30,15 +29,9 @@ if TYPE_CHECKING:
 _WIDE_COLUMNS = 100
 
 
-class BenchmarkGroup(TyperGroup):
-    """`benchmark --index …` and `benchmark scale`: what does not begin with the name of a command is a benchmark."""
-
-    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:  # noqa: ANN401  click's or typer's own context
-        """Parse `args` as Typer does, the command `run` put before them where they name none."""
-        return super().parse_args(ctx, args if args and args[0] in self.commands else ["run", *args])
-
-
-app = typer.Typer(cls=BenchmarkGroup, help="Measure the ways to search an index: sparse-ko benchmark --index NAME; its growth: … scale.")
+app = typer.Typer(
+    cls=DefaultCommandGroup, help="Measure the ways to search an index: sparse-ko benchmark --index NAME; its growth: … scale."
+)
 
 
 def benchmark_table(report: dict[str, Any]) -> Table:

@@ -6,7 +6,7 @@ import re
 from typing import Annotated, Any
 
 import typer
-from typer.core import TyperCommand
+from typer.core import TyperCommand, TyperGroup
 
 _CLUSTER_VALUE = re.compile(r"[A-Za-z0-9][\x21-\x7e]*")
 
@@ -21,6 +21,22 @@ class ClusterCommand(TyperCommand):
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:  # noqa: ANN401  click's or typer's own context
         """Parse `args` as Typer does, `--cluster` completed."""
         return super().parse_args(ctx, complete_cluster(args))
+
+
+class ClusterGroup(TyperGroup):
+    """A command with commands of its own, whose `--cluster` may stand without a value."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:  # noqa: ANN401  click's or typer's own context
+        """Parse `args` as Typer does, `--cluster` completed."""
+        return super().parse_args(ctx, complete_cluster(args))
+
+
+class DefaultCommandGroup(TyperGroup):
+    """Commands of which the first may go unnamed: `search QUERY` beside `search tune`."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:  # noqa: ANN401  click's or typer's own context
+        """Parse `args` as Typer does, the first command put before them where they name none."""
+        return super().parse_args(ctx, args if args and args[0] in self.commands else [next(iter(self.commands)), *args])
 
 
 def complete_cluster(args: list[str]) -> list[str]:

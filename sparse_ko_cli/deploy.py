@@ -6,16 +6,15 @@ import re
 import tempfile
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.markup import escape
-from typer.core import TyperGroup
 
 from retrieval_ko.errors import UsageError
 from retrieval_ko.terminal import exit_on_error, notes, print_json
 from sparse_ko_cli import deploy_versions
-from sparse_ko_cli.cluster import ClusterOption, JsonOption, complete_cluster
+from sparse_ko_cli.cluster import ClusterGroup, ClusterOption, JsonOption
 from sparse_ko_cli.deploy_output import note, show_deployment, show_requests
 from sparse_ko_cli.deploy_versions import DryRunOption
 
@@ -24,14 +23,6 @@ if TYPE_CHECKING:
     from opensearch_ko.cluster import Cluster
     from opensearch_ko.deployment import Deployment
     from opensearch_ko.export.archive import ModelArchive
-
-
-class ClusterGroup(TyperGroup):
-    """A command with commands of its own, whose `--cluster` may stand without a value."""
-
-    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:  # noqa: ANN401  click's or typer's own context
-        """Parse `args` as Typer does, `--cluster` completed."""
-        return super().parse_args(ctx, complete_cluster(args))
 
 
 app = typer.Typer(name="deploy", cls=ClusterGroup, invoke_without_command=True)

@@ -10,11 +10,10 @@ import typer
 from rich.markup import escape
 from rich.progress import Progress
 from rich.table import Table
-from typer.core import TyperGroup
 
 from retrieval_ko.errors import UsageError
 from retrieval_ko.terminal import exit_on_error, notes, out, print_json, progress_bar
-from sparse_ko_cli.cluster import ClusterCommand, ClusterOption, JsonOption
+from sparse_ko_cli.cluster import ClusterCommand, ClusterOption, DefaultCommandGroup, JsonOption
 from sparse_ko_cli.query_readers import DenseModelOption, ModelOption, dense_query_reader, query_reader
 
 if TYPE_CHECKING:
@@ -25,15 +24,9 @@ SHOWN_TERMS = 12
 SHOWN_CHARACTERS = 160
 
 
-class SearchGroup(TyperGroup):
-    """`search QUERY` and `search tune`: what does not begin with the name of a command is a search."""
-
-    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:  # noqa: ANN401  click's or typer's own context
-        """Parse `args` as Typer does, the command `query` put before them where they name none."""
-        return super().parse_args(ctx, args if args and args[0] in self.commands else ["query", *args])
-
-
-app = typer.Typer(cls=SearchGroup, help="Search an index: sparse-ko search QUERY --index NAME. Tune a hybrid: sparse-ko search tune.")
+app = typer.Typer(
+    cls=DefaultCommandGroup, help="Search an index: sparse-ko search QUERY --index NAME. Tune a hybrid: sparse-ko search tune."
+)
 
 FilterOption = Annotated[
     list[str] | None,

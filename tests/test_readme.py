@@ -16,13 +16,13 @@ COMMANDS = [line.split("  #")[0].strip().removeprefix("$ ") for line in README.s
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_of_the_readme_parses(command):
-    group = typer.main.get_command(app)
+    group = root = typer.main.get_command(app)
     words = shlex.split(command)[1:]
     context = typer.Context(group)
-    while hasattr(group, "commands"):
+    while hasattr(group, "commands") and words and words[0] in group.commands:
         group = group.get_command(context, words.pop(0))
-        assert group is not None, command
-    group.make_context(command, words)
+    assert group is not root, command
+    group.make_context(command, words)  # a group whose first command may go unnamed parses the rest itself
 
 
 def test_the_readme_shows_commands():

@@ -15,19 +15,12 @@ from opensearch_ko.cluster import Cluster
 from opensearch_ko.errors import ClusterError
 from opensearch_ko.indexes import DENSE_FIELD, SPARSE_FIELD, seismic_name
 
-FIELDS = {"bm25": ("morphemes",), "sparse": (SPARSE_FIELD,)}
-"""Search mode → the fields that serve it, for callers that know no more of a mode than its name."""
 SEISMIC_PREFIX = "seismic:"
 """Before a field of the companion index, in `Mode.fields`."""
 STORED_FIELDS = frozenset({"fdt", "fdx", "fdm"})
 """Lucene files of stored fields: `_source`, and the copy of the request that OpenSearch keeps for recovery."""
 PATIENCE_SECONDS = 600.0
 SETTLING_SECONDS = 60.0
-
-
-def bytes_per_document(cluster: Cluster, index: str, mode: str) -> float:
-    """Return the bytes a document that the fields of `mode` take in one merged segment, `_source` left out."""
-    return sum(field_bytes(cluster, index, field) for field in FIELDS[mode])
 
 
 def field_bytes(cluster: Cluster, index: str, field: str) -> float:

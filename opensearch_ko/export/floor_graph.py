@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 
-import torch
 from torch import Tensor, nn
 
 from sparse_ko.forms.lexical_floor import BagOfTokens, LanguageModelBody, LexicalFloor
@@ -20,7 +19,6 @@ class FloorWeights(nn.Module):
     def __init__(self, floor: LexicalFloor) -> None:
         super().__init__()
         self.floor = copy.deepcopy(floor).eval().float().cpu()
-        self.floor.__class__ = TraceableFloor
         if isinstance(self.floor.body, BagOfTokens):
             self.floor.body.__class__ = TraceableBag
         elif isinstance(self.floor.body, LanguageModelBody):
@@ -30,16 +28,6 @@ class FloorWeights(nn.Module):
     def forward(self, ids: Tensor, mask: Tensor) -> Tensor:
         """Return the weights, shape [batch, vocabulary], of `ids` and `mask`, both int64 and of shape [batch, tokens]."""
         return self.floor.passages({"input_ids": ids, "attention_mask": mask})
-
-
-class TraceableFloor(LexicalFloor):
-    """A trace would take `len(ids)` for a number that never changes."""
-
-    def frequencies(self, features: dict[str, Tensor]) -> Tensor:
-        """See `LexicalFloor`."""
-        ids, mask = features["input_ids"], features["attention_mask"]
-        found = torch.zeros(ids.shape[0], self.idf.shape[0], device=ids.device)
-        return found.scatter_add(1, ids, mask.float()) * self.searchable
 
 
 class TraceableBag(BagOfTokens):

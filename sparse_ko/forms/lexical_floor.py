@@ -140,7 +140,7 @@ class LexicalFloor(nn.Module):
     def frequencies(self, features: Features) -> Tensor:
         """Return how often each token stands in each text, shape [texts, vocabulary]; special tokens and padding 0."""
         ids, mask = features["input_ids"], features["attention_mask"]
-        found = torch.zeros(len(ids), len(self.idf), device=ids.device)
+        found = torch.zeros(ids.shape[0], self.idf.shape[0], device=ids.device)  # of len() a trace would make a constant
         return found.scatter_add(1, ids, mask.float()) * self.searchable
 
     def queries(self, features: Features) -> Tensor:

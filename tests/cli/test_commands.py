@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from opensearch_ko.benchmark.sizes import bytes_per_document
+from opensearch_ko.benchmark.sizes import field_bytes
 from opensearch_ko.cluster import connect
 from opensearch_ko.models import undeploy
 from retrieval_ko.collection import sample_folder
@@ -19,7 +19,17 @@ DATA = [
     *("augment", "synthesize", "check", "stats", "list", "merge"),
 ]
 VOCAB = ["train", "audit", "prune", "embed"]
-GROUPS = {"node": ["start", "status", "stop", "logs"], "data": DATA, "vocab": VOCAB, "runs": ["list", "show"]}
+DEPLOY = ["list", "promote", "rollback", "undeploy", "delete"]
+GROUPS = {
+    "node": ["start", "status", "stop", "logs"],
+    "data": DATA,
+    "vocab": VOCAB,
+    "runs": ["list", "show"],
+    "export": ["check"],
+    "deploy": DEPLOY,
+    "search": ["tune"],
+    "benchmark": ["scale"],
+}
 
 
 @pytest.mark.parametrize("command", [[name] for name in COMMANDS] + [[group, name] for group, names in GROUPS.items() for name in names])
@@ -119,7 +129,7 @@ def test_from_a_model_folder_to_a_hit(run, node_url, model_folder, tmp_path):
     indexed = json.loads(run("index", "--cluster", node_url, "--index", "story", "--collection", sample_folder(), "--json").stdout)
     assert (indexed["indexed"], indexed["failed"]) == (300, 0)
     cluster = connect(node_url)
-    by_node = bytes_per_document(cluster, "story", "sparse")
+    by_node = field_bytes(cluster, "story", "sparse")
     for mode in ("bm25", "sparse"):
         found = json.loads(run("search", "--cluster", node_url, "--index", "story", "임차인 보증금 반환", "--mode", mode, "--json").stdout)
         assert found["mode"] == mode
@@ -131,7 +141,7 @@ def test_from_a_model_folder_to_a_hit(run, node_url, model_folder, tmp_path):
         "index", "--cluster", node_url, "--index", "story", "--collection", sample_folder(), "--encode", "client", "--model", model_folder
     )
     assert again.exit_code == 0, again.output
-    assert bytes_per_document(cluster, "story", "sparse") == pytest.approx(by_node, rel=0.01)
+    assert field_bytes(cluster, "story", "sparse") == pytest.approx(by_node, rel=0.01)
     # compared in sparse mode: BM25's statistics count the overwritten passages until the segments are merged
     same = json.loads(run("search", "--cluster", node_url, "--index", "story", "임차인 보증금 반환", "--mode", "sparse", "--json").stdout)
     assert [hit["score"] for hit in same["hits"]] == pytest.approx([hit["score"] for hit in found["hits"]], rel=0.01)
