@@ -1,7 +1,8 @@
-"""Evaluate models on collections and write docs/EVALUATION_REPORT.md: `make report COLLECTIONS="DIR …" MODEL="DIR …"`.
+"""Evaluate models on collections and write docs/EVALUATION_REPORT.md: `make report COLLECTIONS="DIR …" MODEL="DIR …" BENCHMARKS="DIR …"`.
 
 For each collection `sparse-ko evaluate` runs in a process of its own, so that memory is given back; its folder is kept below --work, with
-figures, per-query values and failure cases. The page holds each table with the command that made it, the commit and the hashes of the data.
+figures, per-query values and failure cases. Folders of `sparse-ko benchmark --out` add what the node showed.
+The page holds each table with the command that made it, the commit and the hashes of the data.
 """
 
 from __future__ import annotations
@@ -15,9 +16,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from opensearch_ko.benchmark.folder import REPORT
+from opensearch_ko.benchmark.sections import sections as benchmark_sections
 from retrieval_ko.evaluation.baselines import is_baseline
 from retrieval_ko.evaluation.markdown_report import comparison_table, group_tables, quality_table
-from retrieval_ko.files import write_text
+from retrieval_ko.files import read_json, write_text
 from retrieval_ko.markdown import table
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -31,6 +34,9 @@ def main() -> None:
     parser.add_argument("--collection", action="append", required=True, help="a collection folder; several are several sections")
     parser.add_argument("--model", action="append", default=[], help="a model folder; NAME=DIR evaluates it on the collection NAME alone")
     parser.add_argument("--split", default="dev")
+    parser.add_argument(
+        "--benchmark", action="append", default=[], help="a folder of `sparse-ko benchmark --out`; several are several sections"
+    )
     parser.add_argument("--synonyms", type=Path, help="a test list of Korean–English terms")
     parser.add_argument(
         "--work", type=Path, default=ROOT / "runs" / "evaluations", help="where the evaluations' folders and kept weights lie"
@@ -46,6 +52,7 @@ def main() -> None:
         if done.returncode:
             raise SystemExit(done.returncode)
         sections.append(section(json.loads((folder / "evaluation.json").read_text(encoding="utf-8")), command))
+    sections += [cluster_section(read_json(Path(folder) / REPORT)) for folder in options.benchmark]
     write_text(options.page, page(sections))
     sys.stdout.write(f"{options.page}\n")
 
@@ -98,6 +105,17 @@ def section(report: Mapping[str, Any], command: Sequence[str]) -> str:
         + ".\n",
     ]
     return "\n".join(part for part in parts if part)
+
+
+def cluster_section(report: Mapping[str, Any]) -> str:
+    """Return what a benchmark showed on a node; `report` is what benchmark.json holds."""
+    conditions = report["conditions"]
+    texts = [f"## In OpenSearch: {conditions['collection']}, {conditions['split']}\n"]
+    for part in benchmark_sections(report):
+        texts.append(f"### {part.heading}\n")
+        texts += [f"{part.text}\n"] if part.text else []
+        texts += [table(part.header, part.rows)] if part.rows else []
+    return "\n".join(texts)
 
 
 def _short(word: str) -> str:

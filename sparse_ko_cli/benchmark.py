@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+import sys
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
@@ -143,8 +145,10 @@ def run(
         from opensearch_ko.benchmark.settings import BenchmarkSettings
         from opensearch_ko.cluster import connect
         from opensearch_ko.indexes import read_meta
+        from retrieval_ko.evaluation.identity import data_hashes
 
         settings = BenchmarkSettings(
+            command=shlex.join(["sparse-ko", *sys.argv[1:]]),
             modes=tuple(mode.strip() for mode in modes.split(",") if mode.strip()),
             rounds=rounds,
             size=size,
@@ -158,8 +162,10 @@ def run(
             raise UsageError("--fill measures docs/s itself, so --ingest-report has nothing to add.")
         if folder:
             check_benchmark_folder(folder)
-        target, source = connect(cluster), Collection.read(collection or sample_folder())
+        place = collection or sample_folder()
+        target, source = connect(cluster), Collection.read(place)
         source.relevant(split)
+        settings = settings.model_copy(update={"data": data_hashes(place, source, split)})
         if gate and settings.modes != (ALL,) and (meta := read_meta(target, index)) is not None:
             check_gate(meta.form, settings.modes)
         ingest = _filled(target, index, source, fill, model, dense_model) if fill else _ingest(ingest_report)

@@ -188,6 +188,8 @@ def _conditions(context: Context, collection: Collection, split: str, queries: i
         **cluster_conditions(context.cluster),
         **client_conditions(context.cluster),
         **index_conditions(context.cluster, context.index, context.meta),
+        **({"command": settings.command} if settings.command else {}),
+        **({"data": settings.data} if settings.data else {}),
         "collection": collection.name,
         "split": split,
         "passages": len(collection.passages),

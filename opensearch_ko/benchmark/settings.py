@@ -30,5 +30,9 @@ class BenchmarkSettings(BaseModel):
     """Numbers of clients that ask at once, ascending; empty: no sweep."""
     sweep_seconds: float = Field(default=5.0, gt=0)
     """How long each step of the sweep lasts."""
+    command: str = ""
+    """What was typed, for the report."""
+    data: dict[str, str] = {}
+    """SHA-256 of the collection's files, for the report: only numbers on identical data may be compared."""
     options: SearchOptions = SearchOptions()
     """Of the query forms."""

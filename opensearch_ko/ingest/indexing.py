@@ -32,6 +32,8 @@ Encode = Literal["cluster", "client"]
 
 SENDERS = 2
 """Requests under way at once: the node works at one while the next is on its way."""
+REFRESH_SECONDS = 900
+"""A SEISMIC field clusters its postings when a segment is written, which takes minutes for 100,000 passages on two cores."""
 CHUNKS_AHEAD = 4
 
 
@@ -139,7 +141,7 @@ def index_collection(
         finally:
             listed = _list(refused, failures or Path(f"{index}-failed.jsonl"))
         for name in target.indexes:
-            cluster.request("POST", f"/{name}/_refresh")
+            cluster.request("POST", f"/{name}/_refresh", timeout_seconds=REFRESH_SECONDS)
         target.check_unchanged(cluster)
         if journal is not None and not refused:
             journal.remove()

@@ -60,7 +60,7 @@ def train(controller, steps, batch=16):
         nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimiser.step()
         schedule.step()
-        dims.append((parts.document_dims, parts.query_dims))
+        dims.append((parts.figures["document_dims"], parts.figures["query_dims"]))
     return np.array(dims[1:])
 
 
