@@ -42,15 +42,20 @@ def main() -> None:
         "--work", type=Path, default=ROOT / "runs" / "evaluations", help="where the evaluations' folders and kept weights lie"
     )
     parser.add_argument("--page", type=Path, default=PAGE)
+    parser.add_argument("--page-only", action="store_true", help="write the page from what earlier evaluations left below --work")
+    parser.add_argument(
+        "--bm25", action="append", default=[], help="NAME=ROWS: BM25's rows on a collection: wiki-ko=bigram,whitespace"
+    )
     options = parser.parse_args()
     sections = []
     for collection in map(Path, options.collection):
         folder = options.work / f"{collection.name}-{options.split}"
         command = _command(collection, options, folder)
-        sys.stderr.write(f"{shlex.join(command)}\n")
-        done = subprocess.run([sys.executable, "-m", "sparse_ko_cli", *command[1:]], cwd=ROOT, check=False, stdout=sys.stderr)
-        if done.returncode:
-            raise SystemExit(done.returncode)
+        if not options.page_only:
+            sys.stderr.write(f"{shlex.join(command)}\n")
+            done = subprocess.run([sys.executable, "-m", "sparse_ko_cli", *command[1:]], cwd=ROOT, check=False, stdout=sys.stderr)
+            if done.returncode:
+                raise SystemExit(done.returncode)
         sections.append(section(json.loads((folder / "evaluation.json").read_text(encoding="utf-8")), command))
     sections += [cluster_section(read_json(Path(folder) / REPORT)) for folder in options.benchmark]
     write_text(options.page, page(sections))
@@ -69,6 +74,8 @@ def _command(collection: Path, options: argparse.Namespace, folder: Path) -> lis
         command += ["--model", model]
     if options.synonyms:
         command += ["--synonyms", str(options.synonyms)]
+    for rows in (given.partition("=")[2] for given in options.bm25 if given.partition("=")[0] == collection.name):
+        command += ["--bm25", rows]
     return [*command, "--cache", str(options.work / "weights"), "--out", str(folder)]
 
 
