@@ -133,7 +133,7 @@ class TrainSettings(RunSettings):
     synonyms: SynonymSettings = SynonymSettings()
     sparsity: SparsitySettings = SparsitySettings()
 
-    def complaints(self) -> Iterator[str]:
+    def own_complaints(self) -> Iterator[str]:
         """Yield what contradicts itself in the settings, each with its key in front."""
         if self.model.form in QUERY_TABLE_FORMS and self.sparsity.target_query_dims is not None:
             yield f"sparsity.target_query_dims: a query of the form {self.model.form} has its own tokens as dimensions"
@@ -141,7 +141,6 @@ class TrainSettings(RunSettings):
             yield "vocabulary.source: the pre-trained model of model.base brings its own vocabulary"
         if self.ranking.needs_teacher and self.synonyms.as_pairs:
             yield f"synonyms.as_pairs: pairs of terms have no teacher's scores, which {self.ranking.loss} needs; set it to false"
-        yield from super().complaints()
 
 
 def read_settings(source: Path, changes: list[str] | None = None) -> TrainSettings:

@@ -130,6 +130,10 @@ class RunSettings(Settings):
             raise ValueError(complaint)
         return self
 
+    def own_complaints(self) -> Iterator[str]:
+        """Yield what contradicts itself in the settings that a kind of run adds, each with its key in front."""
+        yield from ()
+
     def complaints(self) -> Iterator[str]:
         """Yield what contradicts itself in the settings, each with its key in front."""
         negatives = self.training.hard_negatives + self.training.random_negatives
@@ -137,6 +141,7 @@ class RunSettings(Settings):
             yield "ranking.in_batch: false leaves a query no negatives; set training.hard_negatives or training.random_negatives"
         if self.ranking.needs_teacher and not negatives:
             yield f"ranking.loss: {self.ranking.loss} compares a query's own passages; set training.hard_negatives"
+        yield from self.own_complaints()
         if negatives and not any(source.pairs for source in self.data):
             yield (
                 "training.hard_negatives: negatives stand in pair files, and data names none; write one with `sparse-ko data mine` "
