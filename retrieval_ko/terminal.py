@@ -31,7 +31,7 @@ def print_json(value: Any) -> None:  # noqa: ANN401  any JSON value
 def log_to_terminal(level: int = logging.INFO) -> None:
     """Send the log records of this project's packages to standard error, one plain line each."""
     handler = RichHandler(console=notes, show_time=False, show_level=False, show_path=False, markup=False)
-    for package in ("retrieval_ko", "sparse_ko", "dense_ko", "opensearch_ko"):
+    for package in ("retrieval_ko", "training_ko", "sparse_ko", "dense_ko", "opensearch_ko"):
         logger = logging.getLogger(package)
         logger.setLevel(level)
         logger.handlers = [handler]

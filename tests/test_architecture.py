@@ -72,3 +72,12 @@ def test_every_library_that_is_imported_is_declared():
             top = module.split(".")[0]
             if top not in ORDER and top not in sys.stdlib_module_names:
                 assert names.get(top, top) in declared, f"{source.relative_to(ROOT)} imports {top}, which pyproject.toml does not name"
+
+
+def test_what_a_package_remarks_is_heard_on_the_terminal():
+    code = "import logging, sys\nfrom retrieval_ko.terminal import log_to_terminal\nlog_to_terminal()\n"
+    code += "sys.exit([name for name in sys.argv[1:] if not logging.getLogger(name).handlers] or 0)"
+    done = subprocess.run(
+        [sys.executable, "-c", code, *ORDER[:-1]], capture_output=True, text=True, timeout=60
+    )  # the commands print themselves
+    assert done.returncode == 0, done.stderr
