@@ -6,6 +6,7 @@ measurement.py nDCG@10 and active dimensions on dev
 run.py         all of it together: `train`
 """
 
-from sparse_ko.training.run import TrainedModel, train
+from sparse_ko.training.run import train
+from training_ko.run import TrainedModel
 
 __all__ = ["TrainedModel", "train"]
