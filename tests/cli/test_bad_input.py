@@ -178,16 +178,20 @@ def test_a_password_on_the_command_line_is_refused(run):
 @pytest.mark.node
 def test_a_cluster_without_ml_commons(run, server, node_url, model_folder, tmp_path):
     """The real node's own answers, but for its list of plugins: a node without ML Commons would cost another assembly."""
+    import urllib.error
     import urllib.request
 
     def answer(path, headers):
-        with urllib.request.urlopen(node_url + path) as real:
-            body = json.load(real)
+        try:
+            with urllib.request.urlopen(node_url + path) as real:
+                status, body = real.status, json.load(real)
+        except urllib.error.HTTPError as refusal:
+            status, body = refusal.code, json.load(refusal)
         text = json.dumps(body)
         if "plugins" in text and path.startswith("/_nodes"):
             for node in body["nodes"].values():
                 node["plugins"] = [plugin for plugin in node.get("plugins", []) if plugin["name"] != "opensearch-ml"]
-        return 200, body
+        return status, body
 
     server.answer = answer
     exported = run("export", "--model", model_folder, "--out", tmp_path)

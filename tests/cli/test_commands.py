@@ -156,16 +156,15 @@ def test_from_a_model_folder_to_a_hit(run, node_url, model_folder, tmp_path):
 
 
 @pytest.mark.node
-def test_passages_that_a_sleeping_model_cannot_encode_are_explained(run, node_url, model_folder, tmp_path):
+def test_a_sleeping_model_is_woken_for_the_passages(run, node_url, model_folder, tmp_path):
     deployed = json.loads(run("deploy", "--model", model_folder, "--cluster", node_url, "--index", "asleep", "--json").stdout)
     undeploy(connect(node_url), deployed["model_id"])
     failures = tmp_path / "failed.jsonl"
     answer = run("index", "--cluster", node_url, "--index", "asleep", "--collection", sample_folder(), "--failures", failures)
-    assert answer.exit_code == 1
-    assert "300 passages were refused" in answer.stderr
-    assert "Model not ready yet" in answer.stderr
-    assert "sparse-ko deploy" in answer.stderr
-    assert len(failures.read_text(encoding="utf-8").splitlines()) == 300
+    assert answer.exit_code == 0, answer.output
+    assert "again" in answer.stderr  # says that it was down
+    assert "300 passages" in answer.stdout
+    assert not failures.exists()
 
 
 def test_the_demo_without_a_jdk_does_all_but_the_node(tmp_path, monkeypatch):

@@ -12,6 +12,7 @@ from opensearch_ko.deployment import bundle_of, deploy_archive, rehearse
 from opensearch_ko.errors import ClusterError, DeployError
 from opensearch_ko.indexes import read_meta
 from opensearch_ko.models import MODELS, delete, ensure_deployed, ensure_running, model_state, predict_sparse, undeploy
+from opensearch_ko.models.polling import comes_true
 from opensearch_ko.node import EmbeddedNode, NodeSettings
 from opensearch_ko.preflight import ML_PREFIX
 
@@ -128,7 +129,8 @@ def test_a_model_that_failed_to_deploy_is_deployed_again(cluster, settings, tmp_
     meta = read_meta(cluster, "failed")
     with pytest.raises(DeployError, match="Disk Circuit Breaker"):
         ensure_running(cluster, meta, lambda _: None)
-    assert model_state(cluster, done.model_id) == "DEPLOY_FAILED"
+    # the task ends before the model's record says so
+    assert comes_true(lambda: model_state(cluster, done.model_id) == "DEPLOY_FAILED", 60)
     settings(disk_free_space_threshold=None)
     steps = []
     ensure_running(cluster, meta, steps.append)
