@@ -30,7 +30,7 @@ from opensearch_ko.pruning import Pruning
 from opensearch_ko.rehearsal import PlannedRequest, Rehearsal
 from opensearch_ko.versions import alias_target, point_first
 
-__all__ = ["Deployment", "PlannedRequest", "Survey", "deploy_archive", "ensure_running", "rehearse", "survey"]
+__all__ = ["Deployment", "PlannedRequest", "Survey", "deploy_archive", "deploy_bundle", "ensure_running", "rehearse", "survey"]
 
 
 @dataclass(frozen=True)
@@ -143,6 +143,35 @@ def deploy_archive(
         ModelError, UsageError: the zips do not go together, or `index` is not a name for an index.
     """
     bundle = bundle_of(archive, query, dense, pruning=pruning, seismic=seismic, via_url=via_url)
+    return deploy_bundle(
+        cluster,
+        bundle,
+        index,
+        alias=alias,
+        apply_needed_settings=apply_needed_settings,
+        shards=shards,
+        replicas=replicas,
+        on_step=on_step,
+    )
+
+
+def deploy_bundle(
+    cluster: Cluster,
+    bundle: Bundle,
+    index: str,
+    *,
+    alias: str | None = None,
+    apply_needed_settings: bool = False,
+    shards: int = 1,
+    replicas: int = 0,
+    on_step: Step,
+) -> Deployment:
+    """Bring zips that go together into a cluster; see `deploy_archive`.
+
+    Raises:
+        ClusterError: something stops the deploy, with what mends it.
+        UsageError: `index` is not a name for an index.
+    """
     found = survey(cluster, bundle, index)
     settings = settings_that_mend(found.findings, warnings_too=True) if apply_needed_settings else {}
     if settings:
@@ -216,20 +245,7 @@ def rehearse(
     if settings := settings_that_mend(found.findings, warnings_too=apply_needed_settings):
         apply_settings(rehearsal, settings)
     if not any(finding.level == "stop" and not finding.settings for finding in found.findings):
-        deploy_archive(
-            rehearsal,
-            bundle.encoder,
-            index,
-            query=bundle.query,
-            dense=bundle.dense,
-            pruning=bundle.pruning,
-            seismic=bundle.seismic,
-            alias=alias,
-            via_url=bundle.via_url,
-            shards=shards,
-            replicas=replicas,
-            on_step=lambda _: None,
-        )
+        deploy_bundle(rehearsal, bundle, index, alias=alias, shards=shards, replicas=replicas, on_step=lambda _: None)
     return found.findings, rehearsal.requests
 
 

@@ -43,9 +43,7 @@ def main() -> None:
     )
     parser.add_argument("--page", type=Path, default=PAGE)
     parser.add_argument("--page-only", action="store_true", help="write the page from what earlier evaluations left below --work")
-    parser.add_argument(
-        "--bm25", action="append", default=[], help="NAME=ROWS: BM25's rows on a collection: wiki-ko=bigram,whitespace"
-    )
+    parser.add_argument("--bm25", action="append", default=[], help="NAME=ROWS: BM25's rows on a collection: wiki-ko=bigram,whitespace")
     options = parser.parse_args()
     sections = []
     for collection in map(Path, options.collection):

@@ -152,22 +152,10 @@ def _index_name(model_name: str) -> str:
 
 
 def _deploy(target: Cluster, bundle: Bundle, index: str, alias: str | None, shards: int, replicas: int, apply_settings: bool) -> Deployment:
-    from opensearch_ko.deployment import deploy_archive
+    from opensearch_ko.deployment import deploy_bundle
 
-    return deploy_archive(
-        target,
-        bundle.encoder,
-        index,
-        query=bundle.query,
-        dense=bundle.dense,
-        pruning=bundle.pruning,
-        seismic=bundle.seismic,
-        alias=alias,
-        via_url=bundle.via_url,
-        apply_needed_settings=apply_settings,
-        shards=shards,
-        replicas=replicas,
-        on_step=note,
+    return deploy_bundle(
+        target, bundle, index, alias=alias, apply_needed_settings=apply_settings, shards=shards, replicas=replicas, on_step=note
     )
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from opensearch_ko.cluster import connect
 from opensearch_ko.node import EmbeddedNode, NodeSettings, explain_missing_requirements
 
 RUNNING_NODE = os.environ.get("SPARSE_KO_TEST_NODE")
@@ -59,6 +60,8 @@ def embedded_node():
     node = EmbeddedNode(NodeSettings(port=0, home=folder / "node"))
     try:
         node.start()
+        settings = {"plugins.ml_commons.max_model_on_node": 100}  # a module's tests together load more than the 10 of production
+        connect(node.status().url).request("PUT", "/_cluster/settings", {"persistent": settings})
         yield node
     finally:
         node.stop()

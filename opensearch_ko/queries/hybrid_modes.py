@@ -30,14 +30,13 @@ def part_mode(part: str, context: Context) -> SingleMode:
 
 
 @dataclass(frozen=True)
-class HybridMode:
-    """One request with two or three clauses, fused by a search pipeline that comes with it."""
+class FusedMode:
+    """What modes of several parts share."""
 
     name: str
     label: str
     fields: tuple[str, ...]
     parts: tuple[Part, ...]
-    technique: Technique
 
     def missing(self, context: Context) -> str | None:
         """Say what the first part that cannot run lacks."""
@@ -54,6 +53,13 @@ class HybridMode:
             UsageError: there are not as many as parts.
         """
         return _weights_of(self.name, self.parts, context)
+
+
+@dataclass(frozen=True)
+class HybridMode(FusedMode):
+    """One request with two or three clauses, fused by a search pipeline that comes with it."""
+
+    technique: Technique
 
     def requests(self, encoded: list[Any], context: Context) -> list[SearchRequest]:
         """See `Mode`."""
@@ -83,29 +89,8 @@ class HybridMode:
 
 
 @dataclass(frozen=True)
-class TwoIndexMode:
+class TwoIndexMode(FusedMode):
     """Two requests, since vectors for HNSW and for SEISMIC cannot stand in one index; fused on this machine by the node's formulas."""
-
-    name: str
-    label: str
-    fields: tuple[str, ...]
-    parts: tuple[Part, ...]
-
-    def missing(self, context: Context) -> str | None:
-        """Say what the first part that cannot run lacks."""
-        return _first_missing(self.parts, context)
-
-    def encode(self, text: str, context: Context) -> list[Any]:
-        """Read the query for every part."""
-        return [part_mode(part, context).encode(text, context) for part in self.parts]
-
-    def weights(self, context: Context) -> tuple[float, ...]:
-        """Return the parts' weights: tuned ones where there are, else alike.
-
-        Raises:
-            UsageError: there are not as many as parts.
-        """
-        return _weights_of(self.name, self.parts, context)
 
     def requests(self, encoded: list[Any], context: Context) -> list[SearchRequest]:
         """Return one request a part, each for all the candidates that are fused."""

@@ -24,7 +24,7 @@ from opensearch_ko.benchmark.scale import measure_growth
 from opensearch_ko.benchmark.scale_folder import write_scale
 from opensearch_ko.benchmark.settings import BenchmarkSettings
 from opensearch_ko.benchmark.sweep import sweep
-from opensearch_ko.cluster import Cluster, ClusterProfile, connect
+from opensearch_ko.cluster import Cluster, ClusterProfile
 from opensearch_ko.errors import ClusterError
 from opensearch_ko.index_meta import DenseReference, IndexMeta, ModelReference, SeismicSettings
 from opensearch_ko.indexes import IndexPlan, seismic_name
@@ -80,11 +80,6 @@ class Reader:
 
     def spelling(self, token_id):
         return WORDS[token_id]
-
-
-@pytest.fixture(scope="module")
-def cluster(node_url):
-    return connect(node_url)
 
 
 @pytest.fixture(scope="module")

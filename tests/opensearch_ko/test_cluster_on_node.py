@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from opensearch_ko.cluster import Cluster, connect
+from opensearch_ko.cluster import Cluster
 from opensearch_ko.deployment import deploy_archive
 from opensearch_ko.errors import ClusterError
 from opensearch_ko.ingest import index_collection
@@ -29,11 +29,6 @@ PASSAGES = [
 def words(text):
     """Stand in for Kiwi's content terms: these tests are about the cluster."""
     return text.split()
-
-
-@pytest.fixture(scope="module")
-def cluster(node_url):
-    return connect(node_url)
 
 
 @pytest.fixture(scope="module")

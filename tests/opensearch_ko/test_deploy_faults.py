@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from opensearch_ko.cluster import Cluster, ClusterProfile, connect
+from opensearch_ko.cluster import Cluster, ClusterProfile
 from opensearch_ko.deployment import deploy_archive
 from opensearch_ko.errors import ClusterError, DeployError
 from opensearch_ko.export.archive import ModelArchive
@@ -22,22 +22,10 @@ from retrieval_ko.errors import ModelError
 from retrieval_ko.files import sha256
 
 sys.path.insert(0, str(Path(__file__).parent))
-from deploy_archives import Made, registered, sparse_archive, words_archive
+from deploy_archives import registered, sparse_archive, words_archive
 from fault_proxy import FaultProxy, Rule
 
 pytestmark = pytest.mark.node
-
-
-@pytest.fixture(scope="module")
-def cluster(node_url):
-    return connect(node_url)
-
-
-@pytest.fixture(scope="module")
-def made(cluster, tmp_path_factory):
-    everything = Made(cluster, tmp_path_factory.mktemp("archives"))
-    yield everything
-    everything.remove()
 
 
 @pytest.fixture

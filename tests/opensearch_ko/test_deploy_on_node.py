@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from opensearch_ko.cluster import connect
 from opensearch_ko.deployment import bundle_of, deploy_archive, rehearse
 from opensearch_ko.errors import ClusterError, DeployError
 from opensearch_ko.indexes import SeismicSettings, read_meta, seismic_name
@@ -30,21 +29,9 @@ from opensearch_ko.pruning import Pruning
 from retrieval_ko.errors import ModelError, UsageError
 
 sys.path.insert(0, str(Path(__file__).parent))
-from deploy_archives import DIMENSIONS, PROBE_TEXT, Made, dense_archive, registered, sparse_archive, table_of, words_archive
+from deploy_archives import DIMENSIONS, PROBE_TEXT, dense_archive, registered, sparse_archive, table_of, words_archive
 
 pytestmark = pytest.mark.node
-
-
-@pytest.fixture(scope="module")
-def cluster(node_url):
-    return connect(node_url)
-
-
-@pytest.fixture(scope="module")
-def made(cluster, tmp_path_factory):
-    everything = Made(cluster, tmp_path_factory.mktemp("archives"))
-    yield everything
-    everything.remove()
 
 
 def bring_up(cluster, archive, index, **settings):

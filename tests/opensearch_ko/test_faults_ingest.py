@@ -10,7 +10,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 from fault_proxy import FaultProxy, Rule
 from word_model import TABLE, WORDS, WordEncoder, WordModel
 
-from opensearch_ko.cluster import Cluster, connect
+from opensearch_ko.cluster import Cluster
 from opensearch_ko.errors import ClusterError
 from opensearch_ko.indexes import SeismicSettings, seismic_name
 from opensearch_ko.ingest import Checkpoint, Patience, index_collection
@@ -24,11 +24,6 @@ pytestmark = pytest.mark.node
 PASSAGES = [Passage(id=f"p{number}", text=f"{WORDS[number % 15]} {WORDS[number * 7 % 15]}") for number in range(100)]
 QUICK = Patience(seconds=20, first_pause=0.02, longest_pause=0.1)
 IMPATIENT = Patience(seconds=0.3, first_pause=0.02, longest_pause=0.1)
-
-
-@pytest.fixture(scope="module")
-def cluster(node_url):
-    return connect(node_url)
 
 
 @pytest.fixture(scope="module")

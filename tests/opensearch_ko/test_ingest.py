@@ -12,7 +12,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 from fault_proxy import FaultProxy, Rule
 from word_model import TABLE, WORDS, WordEncoder, WordModel
 
-from opensearch_ko.cluster import Cluster, connect
+from opensearch_ko.cluster import Cluster
 from opensearch_ko.errors import ClusterError
 from opensearch_ko.indexes import DenseReference, SeismicSettings, seismic_name
 from opensearch_ko.ingest import Patience, default_checkpoint, index_collection
@@ -32,11 +32,6 @@ PASSAGES = [
 ]
 PASSAGES.insert(5, Passage(id="하나", text="전세"))
 QUICK = Patience(seconds=20, first_pause=0.05, longest_pause=0.2)
-
-
-@pytest.fixture(scope="module")
-def cluster(node_url):
-    return connect(node_url)
 
 
 @pytest.fixture(scope="module")

@@ -15,7 +15,6 @@ from sentence_transformers.sparse_encoder.modules import SpladePooling
 from transformers import BertConfig, BertModel
 from typer.testing import CliRunner
 
-from opensearch_ko.cluster import connect
 from opensearch_ko.encoding import DenseFolder, batch_size, check_versions, load_encoder
 from opensearch_ko.export import export_model
 from opensearch_ko.export.archive import CARD_NAME
@@ -159,11 +158,6 @@ def test_what_cannot_encode_here_says_what_can(folder, archive, tmp_path):
     (tmp_path / "empty").mkdir()
     with pytest.raises(ModelError, match="cannot be loaded"):
         DenseFolder(tmp_path / "empty")
-
-
-@pytest.fixture(scope="module")
-def cluster(node_url):
-    return connect(node_url)
 
 
 @pytest.fixture(scope="module")

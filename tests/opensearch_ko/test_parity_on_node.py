@@ -12,7 +12,6 @@ import torch
 sys.path.insert(0, str(Path(__file__).parent))
 import export_models
 
-from opensearch_ko.cluster import connect
 from opensearch_ko.cluster_facts import probe
 from opensearch_ko.errors import DeployError
 from opensearch_ko.export import export_dense, export_model
@@ -35,11 +34,6 @@ SPARSE_KINDS = {
     "floor": {"form": "floor"},
     "floor-onnx": {"form": "floor", "model_format": "onnx"},
 }
-
-
-@pytest.fixture(scope="module")
-def cluster(node_url):
-    return connect(node_url)
 
 
 @pytest.fixture(scope="module")

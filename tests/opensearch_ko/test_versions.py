@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from opensearch_ko.cluster import connect
 from opensearch_ko.deployment import deploy_archive
 from opensearch_ko.errors import ClusterError, DeployError
 from opensearch_ko.index_meta import ModelReference
@@ -20,21 +19,9 @@ from opensearch_ko.versions import alias_target, promote, rollback, version_inde
 from sparse_ko_cli.deploy import app
 
 sys.path.insert(0, str(Path(__file__).parent))
-from deploy_archives import PROBE_TEXT, Made, words_archive
+from deploy_archives import PROBE_TEXT, words_archive
 
 pytestmark = pytest.mark.node
-
-
-@pytest.fixture(scope="module")
-def cluster(node_url):
-    return connect(node_url)
-
-
-@pytest.fixture(scope="module")
-def made(cluster, tmp_path_factory):
-    everything = Made(cluster, tmp_path_factory.mktemp("archives"))
-    yield everything
-    everything.remove()
 
 
 def deploy_version(cluster, archive, alias, **settings):
