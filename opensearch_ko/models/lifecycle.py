@@ -23,6 +23,8 @@ from opensearch_ko.models.words import CONTENT_CHANGED, explain_task
 
 DEPLOY_SECONDS = 900
 """A BERT-base model takes seconds; a node that loads libtorch for the first time, minutes."""
+PASSING_SECONDS = 5.0
+"""A model that has just been deployed may be said to be DEPLOYING once more, until the nodes have told each other."""
 FOREIGN_DEPLOY_SECONDS = 60
 """How long a deploy that someone else began is waited for. A node that was restarted in the midst of one leaves DEPLOYING behind."""
 LOADED = frozenset({"DEPLOYED", "PARTIALLY_DEPLOYED", "DEPLOYING"})
@@ -103,10 +105,10 @@ def ensure_deployed(
     fresh = model_id is None
     if model_id is None:
         model_id = register(cluster, archive, on_step, url)
-    if model_state(cluster, model_id) == "DEPLOYING":
+    known = model_id
+    if not comes_true(lambda: model_state(cluster, known) != "DEPLOYING", PASSING_SECONDS):
         on_step("waiting for a deploy that was begun before")
-        waited_for = model_id
-        comes_true(lambda: model_state(cluster, waited_for) != "DEPLOYING", FOREIGN_DEPLOY_SECONDS)
+        comes_true(lambda: model_state(cluster, known) != "DEPLOYING", FOREIGN_DEPLOY_SECONDS)
     if model_state(cluster, model_id) == "DEPLOYED" and answers(cluster, model_id, archive.card.probe_text):
         return DeployedModel(model_id, "DEPLOYED", already=True)
     try:
