@@ -28,21 +28,22 @@ MORE_METRICS = {"map@100": "MAP@100", "recall@1000": "R@1000"}
 _WIDE_COLUMNS = 100
 
 
-def system_name(model: Path) -> str:
-    """Return what a model folder is called in a table: its run's name, else the folder's."""
-    return f"sparse-{model.resolve().parent.name if model.name == 'model' else model.name}"
+def system_name(model: Path, kind: str = "sparse") -> str:
+    """Return what a model folder is called in a table: its run's name, else the folder's, after its kind."""
+    return f"{kind}-{model.resolve().parent.name if model.name == 'model' else model.name}"
 
 
-def comparison_table(report: dict[str, Any]) -> Table:
-    """Return the comparison as a table for people."""
+def comparison_table(report: dict[str, Any], asked_for: dict[str, str] | None = None) -> Table:
+    """Return the comparison as a table for people; `asked_for` is metric → heading, else those that fit the terminal."""
     asked = f"{report['collection']}, {report['split']}: {report['queries']} queries, {report['passages']} passages"
     table = Table(caption=f"{asked}; p: nDCG@10 against BM25, p syn: against BM25 with the synonym pairs", box=None)
-    shown = METRICS | (MORE_METRICS if out.width >= _WIDE_COLUMNS else {})
+    shown = asked_for or METRICS | (MORE_METRICS if out.width >= _WIDE_COLUMNS else {})
     metrics = [name for name in shown if all(name in row for row in report["systems"])]
-    for column in ("system", *(shown[name] for name in metrics), "d dims", "q dims", "p", "p syn"):
+    dims = {"doc_dims": "d dims", "query_dims": "q dims"} if any("doc_dims" in row for row in report["systems"]) else {}
+    for column in ("system", *(shown[name] for name in metrics), *dims.values(), "p", "p syn"):
         table.add_column(column, justify="left" if column == "system" else "right", no_wrap=True)
     for row in report["systems"]:
-        sparsity = [f"{row[name]:.0f}" if name in row else "" for name in ("doc_dims", "query_dims")]
+        sparsity = [f"{row[name]:.0f}" if name in row else "" for name in dims]
         tests = [f"{row[name]:.3f}" if name in row else "" for name in ("p_value", "p_value_synonyms")]
         table.add_row(escape(row["system"]), *(f"{row[name]:.3f}" for name in metrics), *sparsity, *tests)
     return table
@@ -81,7 +82,7 @@ def evaluate(
         if compare:
             _compare(compare, as_json=as_json)
             return
-        models = _named(model or [])
+        models = named_rows(model or [])
         if models:
             need_torch("sparse-ko evaluate")
         from sparse_ko.evaluation.evaluating import EvaluationSettings, evaluate_models
@@ -119,16 +120,17 @@ def evaluate(
             print_json(found.report)
         else:
             out.print(comparison_table(found.report))
+            show_comparisons(found.report)
             _show_encoders(found.report)
         if folder:
             notes.print(f"Report: {escape(str(folder / 'report.md'))}", soft_wrap=True)
 
 
-def _named(models: list[Path]) -> dict[str, Path]:
+def named_rows(models: list[Path], kind: str = "sparse") -> dict[str, Path]:
     """Return the folders by the name of their row; a name that is used before gets a number."""
     named: dict[str, Path] = {}
     for model in models:
-        name = base = system_name(model)
+        name = base = system_name(model, kind)
         number = 1
         while name in named:
             number += 1
@@ -137,12 +139,16 @@ def _named(models: list[Path]) -> dict[str, Path]:
     return named
 
 
-def _show_encoders(report: dict[str, Any]) -> None:
+def show_comparisons(report: dict[str, Any]) -> None:
+    """Print the tests of an evaluation, a line each."""
     for row in report["comparisons"]:
         ratio = f", {row['relative']:.2f} ×" if "relative" in row else ""
         out.print(
             f"{escape(row['first'])} against {escape(row['second'])}: nDCG@10 {row['difference']:+.3f}{ratio}, p {row['p_holm']:.4f} (Holm)"
         )
+
+
+def _show_encoders(report: dict[str, Any]) -> None:
     for row in report["systems"]:
         if is_baseline(row["system"]) or "latency" not in row:
             continue

@@ -2,18 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import typer
 
 from sparse_ko_cli import runs
 from sparse_ko_cli.data.legal import preprocess_auto
+from sparse_ko_cli.lexdpr_embed import embed
+from sparse_ko_cli.lexdpr_evaluate import evaluate
+from sparse_ko_cli.lexdpr_mine import mine
+from sparse_ko_cli.lexdpr_teacher import app as teacher
+from sparse_ko_cli.lexdpr_teacher import distill, margins
+from sparse_ko_cli.lexdpr_train import train
 from sparse_ko_cli.pairs import make_pairs, merge_corpus
 from sparse_ko_cli.program import begin
 
 app = typer.Typer(help="LexDPR: dense retrieval for Korean legal text.", no_args_is_help=True)
 app.add_typer(runs.app, name="runs")
-for command in (preprocess_auto, make_pairs, merge_corpus):
+commands: tuple[Callable[..., Any], ...] = (preprocess_auto, make_pairs, merge_corpus, train, mine, evaluate, embed, distill, margins)
+for command in commands:
     app.command()(command)
 
+app.add_typer(teacher, name="teacher")
 
 app.callback(invoke_without_command=True)(begin)
 
@@ -21,3 +32,7 @@ app.callback(invoke_without_command=True)(begin)
 def main() -> None:
     """Run `lex-dpr`."""
     app()
+
+
+if __name__ == "__main__":  # `accelerate launch -m` names a module
+    main()

@@ -13,6 +13,11 @@ from ir_measures import AP, RR, P, R, nDCG
 from retrieval_ko.bm25 import Ranking
 from retrieval_ko.collection import Judgements
 
+FAMILIES = {"ndcg": nDCG, "mrr": RR, "recall": R, "map": AP}
+
+FIRST_PLACES = (1, 3, 5, 10)
+"""Places at which nDCG, MRR, recall and MAP are all reported."""
+
 MEASURES = {
     "ndcg@10": nDCG @ 10,
     "mrr@10": RR @ 10,
@@ -21,11 +26,8 @@ MEASURES = {
     "recall@100": R @ 100,
     "recall@1000": R @ 1000,
     "p@10": P @ 10,
-    "ndcg@1": nDCG @ 1,
-    "ndcg@3": nDCG @ 3,
-    "ndcg@5": nDCG @ 5,
-    "recall@5": R @ 5,
     "mrr@1000": RR @ 1000,
+    **{f"{name}@{places}": family @ places for places in FIRST_PLACES for name, family in FAMILIES.items()},
 }
 """nDCG as trec_eval has it: a passage's gain is its grade, divided by log2(place + 1). The first one decides."""
 
