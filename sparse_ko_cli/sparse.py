@@ -11,8 +11,11 @@ from sparse_ko_cli.encoder import encode
 from sparse_ko_cli.evaluate import evaluate
 from sparse_ko_cli.explain import explain
 from sparse_ko_cli.index import index
+from sparse_ko_cli.interleave import interleave
 from sparse_ko_cli.pretrain import pretrain
 from sparse_ko_cli.program import begin
+from sparse_ko_cli.sweep import sweep_app
+from sparse_ko_cli.sweep_programs import sparse_program
 from sparse_ko_cli.train import train
 
 app = typer.Typer(
@@ -21,7 +24,7 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_show_locals=False,
 )
-for command in (demo, pretrain, train, evaluate, encode, explain):
+for command in (demo, pretrain, train, evaluate, interleave, encode, explain):
     app.command()(command)
 app.command(cls=ClusterCommand)(index)
 app.add_typer(benchmark.app, name="benchmark")
@@ -31,6 +34,7 @@ app.add_typer(node.app, name="node")
 app.add_typer(data.app, name="data")
 app.add_typer(runs.app, name="runs")
 app.add_typer(search.app, name="search")
+app.add_typer(sweep_app(sparse_program), name="sweep")
 app.add_typer(vocab.app, name="vocab")
 
 

@@ -1,5 +1,6 @@
 """One real OpenSearch node for all tests that are marked `node`, and a plain word where it cannot be had."""
 
+import logging
 import os
 import shutil
 import tempfile
@@ -31,6 +32,18 @@ def pytest_terminal_summary(terminalreporter, config):
         terminalreporter.section("not tested: the embedded OpenSearch node", yellow=True)
         terminalreporter.line(f"{count} tests need a real node. {missing}")
         terminalreporter.line("With SPARSE_KO_REQUIRE_NODE=1 this is a failure.")
+
+
+@pytest.fixture(autouse=True)
+def loggers_as_before():
+    """A command sends the packages' remarks to its terminal alone; the next test may want to read them in its log."""
+    names = [name for name in logging.root.manager.loggerDict if name.endswith("_ko")]
+    before = {name: (log.propagate, list(log.handlers), log.level) for name in names for log in (logging.getLogger(name),)}
+    yield
+    for name in (name for name in logging.root.manager.loggerDict if name.endswith("_ko")):
+        logger = logging.getLogger(name)
+        logger.propagate, logger.handlers, level = before.get(name, (True, [], logging.NOTSET))
+        logger.setLevel(level)
 
 
 def _open_folder():

@@ -6,7 +6,7 @@ batches.py     the batch of every step, for every process; collator.py: pairs â†
 losses/        ranking losses, and the step that computes any loss over the whole batch, in chunks and over processes
 encoder.py     what is asked of an encoder
 trainer.py     transformers.Trainer over the whole-batch loss; arguments.py: settings â†’ its arguments; steps.py: those still to take
-dev_part.py    what dev is measured on
+dev_part.py    what dev is measured on; dev_figures.py: what was found there; dev_loss.py: the valid loss
 recording.py   events, progress, and the end of a run whose loss is no number
 checkpoints.py what is needed to resume, written whole
 run.py         what every run does around its trainer

@@ -33,6 +33,12 @@ HEADLINE = {
 """What the line of progress says, in this order, as far as it was logged."""
 
 
+def nested(values: Mapping[str, float]) -> dict[str, dict[str, float]]:
+    """Return the dev figures once more under the names of experiment loggers: {"eval": {"ndcg_at_10": …, "loss": …}}; {} without any."""
+    found = {name.removeprefix("dev_").replace("@", "_at_"): value for name, value in values.items() if name.startswith("dev_")}
+    return {"eval": found} if found else {}
+
+
 class RunRecorder(TrainerCallback):  # type: ignore[misc]  # the library has no types
     """Writes what the trainer logs into the run's events, and stops a run whose loss is no number.
 
@@ -69,7 +75,7 @@ class RunRecorder(TrainerCallback):  # type: ignore[misc]  # the library has no 
         values = {name.removeprefix("eval_"): float(value) for name, value in (logs or {}).items()}
         self._latest |= values
         if state.is_world_process_zero:
-            self._run.record(step=state.global_step, **values)
+            self._run.record(step=state.global_step, **values, **nested(values))
             if any(name.startswith("dev_") for name in values):
                 when = f"step {state.global_step} of {state.max_steps}" if state.global_step else "before training"
                 logger.info("%s: %s", when, self.in_words())
@@ -77,6 +83,11 @@ class RunRecorder(TrainerCallback):  # type: ignore[misc]  # the library has no 
         watched = ("loss",) if args.fp16 else ("loss", "grad_norm")
         if not all(math.isfinite(values.get(name, 0.0)) for name in watched):
             raise self.diverged(state.global_step, main=state.is_world_process_zero)
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:  # noqa: ANN401
+        """Write down how many steps the run has, for whoever watches it."""
+        if state.is_world_process_zero:
+            self._run.note(steps=state.max_steps)
 
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:  # noqa: ANN401
         """Report progress."""

@@ -23,6 +23,7 @@ from retrieval_ko.errors import ModelError
 from retrieval_ko.runs import Run
 from training_ko.batches import StepBatches
 from training_ko.checkpoints import Progress, keep_newest, unfinished_name
+from training_ko.dev_figures import DevFigures
 from training_ko.encoder import TrainableEncoder
 from training_ko.losses.parts import LossParts
 from training_ko.losses.whole_batch import WholeBatch
@@ -245,31 +246,36 @@ class WholeBatchTrainer(Trainer):  # type: ignore[misc]  # the library has no ty
         figures: list[Any] = [None]
         if self.args.process_index == 0:
             with self.accelerator.autocast():
-                figures = [self._measure(self._encoder)]
+                found = self._measure(self._encoder)
+            figures = [dict(found)]
         broadcast_object_list(figures)
         measured: dict[str, float] = figures[0]
-        self._judge(measured)
+        if self._judge(measured) and self.args.process_index == 0:
+            self._encoder.save(self._run.folder / "model")
+            if isinstance(found, DevFigures):
+                found.keep(self._run)
         self.log(dict(measured))
         self._since = time.monotonic()
         self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, measured)
         return measured
 
-    def _judge(self, measured: dict[str, float]) -> None:
+    def _judge(self, measured: dict[str, float]) -> bool:
+        """Count, and return whether this model is the best so far."""
         progress = self.progress
         meets = self.meets_targets(measured)
         now, earlier = (meets, measured[DEV_METRIC]), (progress.best_meets_targets, progress.best_ndcg)
         untrained_so_far = progress.best_ndcg is not None and progress.best_step == 0
-        if progress.best_ndcg is None or now > earlier or (untrained_so_far and now == earlier):
+        better = progress.best_ndcg is None or now > earlier or (untrained_so_far and now == earlier)
+        if better:
             progress.best_ndcg, progress.best_meets_targets = measured[DEV_METRIC], meets
             progress.best_step, progress.without_better = self.state.global_step, 0
-            if self.args.process_index == 0:
-                self._encoder.save(self._run.folder / "model")
         elif meets and self.state.global_step >= self.settled_from() * self._schedule.steps:
             progress.without_better += 1
         if self._settings.patience and progress.without_better >= self._settings.patience:
             progress.stopped_early = True
             self.control.should_training_stop = True
             logger.info("stopped at step %d: no better model since step %d", self.state.global_step, progress.best_step)
+        return better
 
     # checkpoints
 

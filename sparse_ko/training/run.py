@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,41 +16,27 @@ from sparse_ko.settings import TrainSettings
 from sparse_ko.training.data import read_sources, synonym_pairs
 from sparse_ko.training.measurement import DevMeasurement
 from sparse_ko.training.trainer import SparseTrainer
-from training_ko.arguments import main_process, process_count, process_number, share_of_batch, training_arguments
-from training_ko.batches import BatchOrder, Shares, StepBatches, order_of
+from training_ko.arguments import main_process, process_count, process_number
+from training_ko.batches import Shares, StepBatches
 from training_ko.checkpoints import Progress, failures_recorded
 from training_ko.collator import Collator
-from training_ko.data import Source
 from training_ko.libraries import quiet_libraries
-from training_ko.recording import DEV_METRIC, OnProgress, RunRecorder
+from training_ko.recording import OnProgress, RunRecorder
 from training_ko.run import (
+    Plan,
     TrainedModel,
+    arguments_of,
     begin,
-    check_model,
     count_cut_queries,
-    counted,
-    other_collections,
+    finish,
+    fit,
     parameter_count,
+    plan_of,
     resume_point,
-    schedule_of,
 )
-from training_ko.trainer import Schedule
 
 
-@dataclass(frozen=True)
-class Plan:
-    """What a run would do: its data, read and checked, and its steps."""
-
-    settings: TrainSettings
-    collection: Collection
-    others: dict[Path, Collection]
-    sources: list[Source]
-    order: BatchOrder
-    schedule: Schedule
-    dev: DevMeasurement
-
-
-def plan(settings: TrainSettings, collection: Collection) -> Plan:
+def plan(settings: TrainSettings, collection: Collection) -> Plan[TrainSettings]:
     """Read and check everything that a run needs, without making anything.
 
     Args:
@@ -63,12 +48,18 @@ def plan(settings: TrainSettings, collection: Collection) -> Plan:
         DataError: a split, a pair file, negatives or a teacher's scores are missing.
     """
     training = settings.training
-    share_of_batch(training.batch_size)
-    dev = DevMeasurement(collection, settings.dev_split, training.eval_queries, training.eval_passages)
-    others = other_collections(settings)
-    sources = read_sources(settings, collection, others)
-    order = order_of(sources, training.batch_size, training.seed)
-    return Plan(settings, collection, others, sources, order, schedule_of(training, order.steps_per_epoch), dev)
+
+    def dev() -> DevMeasurement:
+        return DevMeasurement(
+            collection,
+            settings.dev_split,
+            training.eval_queries,
+            training.eval_passages,
+            ranking=settings.ranking,
+            batch_size=training.batch_size,
+        )
+
+    return plan_of(settings, collection, dev, read_sources)
 
 
 def train(
@@ -108,14 +99,11 @@ def train(
         workers = max(1, available_cores() // int(os.environ.get("LOCAL_WORLD_SIZE", "1")))
         encoder = build_encoder(settings, collection, workers)
         progress = _fit(planned, encoder, run, resume_point(run, resume=resume), facts, on_progress)
-    best = float(progress.best_ndcg or 0.0)
-    if main_process():
-        run.end("finished", **{DEV_METRIC: best}, best_step=progress.best_step, stopped_early=progress.stopped_early, **facts)
-    return TrainedModel(run=run, model_folder=run.folder / "model", dev_ndcg=best)
+    return finish(run, progress, facts)
 
 
 def _fit(
-    planned: Plan,
+    planned: Plan[TrainSettings],
     encoder: SparseEncoder,
     run: Run,
     resumed_from: Path | None,
@@ -124,15 +112,6 @@ def _fit(
 ) -> Progress:
     settings, training, schedule = planned.settings, planned.settings.training, planned.schedule
     progress = Progress.read(resumed_from) if resumed_from else Progress(chunk_size=training.chunk_size)
-    arguments = training_arguments(
-        training,
-        run.folder,
-        num_train_epochs=1,
-        max_steps=schedule.steps,
-        eval_strategy="no",
-        save_strategy="no",
-        ignore_data_skip=True,  # the batches start at the run's step by themselves
-    )
     limit = min(settings.model.max_query_tokens, encoder.max_tokens)
     cut = count_cut_queries(planned.sources, encoder.tokenizer, limit, run)
     facts |= {"processes": process_count(), "parameters": parameter_count(encoder), **cut}
@@ -151,7 +130,7 @@ def _fit(
     trainer = SparseTrainer(
         encoder,
         settings,
-        arguments,
+        arguments_of(training, run, schedule),
         batches,
         schedule,
         measure=planned.dev,
@@ -159,23 +138,9 @@ def _fit(
         recorder=recorder,
         progress=progress,
     )
-    if resumed_from is None:
-        trainer.evaluate()
-    with counted(progress, facts):
-        if not progress.stopped_early:
-            trainer.train(resume_from_checkpoint=str(resumed_from) if resumed_from else None)
-    check_model(run, progress)
-    return progress
+    return fit(trainer, run, resumed_from, facts)
 
 
-def as_json(planned: Plan, encoder: SparseEncoder) -> dict[str, Any]:
+def as_json(planned: Plan[TrainSettings], encoder: SparseEncoder) -> dict[str, Any]:
     """Return what `sparse-ko train --dry-run` shows."""
-    return {
-        "sources": [{"name": source.name, "pairs": len(source.examples), "weight": source.weight} for source in planned.sources],
-        "passages": len(planned.collection.passages),
-        "dev_queries": len(planned.dev.collection.relevant(planned.settings.dev_split)),
-        "dev_passages": len(planned.dev.collection.passages),
-        **asdict(planned.schedule),
-        "vocabulary": len(encoder.tokenizer),
-        "parameters": parameter_count(encoder),
-    }
+    return planned.as_json(encoder, vocabulary=len(encoder.tokenizer))

@@ -13,7 +13,7 @@ from opensearch_ko.cluster import connect
 from opensearch_ko.models import undeploy
 from retrieval_ko.collection import sample_folder
 
-COMMANDS = ["demo", "pretrain", "train", "evaluate", "encode", "explain", "export", "deploy", "index", "search", "benchmark"]
+COMMANDS = ["demo", "pretrain", "train", "evaluate", "interleave", "encode", "explain", "export", "deploy", "index", "search", "benchmark"]
 DATA = [
     *("legal", "precedents", "wiki", "easylaw", "boolq", "import", "split", "mine"),
     *("augment", "synthesize", "check", "stats", "list", "merge"),
@@ -24,7 +24,7 @@ GROUPS = {
     "node": ["start", "status", "stop", "logs"],
     "data": DATA,
     "vocab": VOCAB,
-    "runs": ["list", "show"],
+    "runs": ["list", "show", "plot", "compare", "verdict", "watch"],
     "export": ["check"],
     "deploy": DEPLOY,
     "search": ["tune"],
