@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -12,6 +12,7 @@ import torch
 from sentence_transformers.sentence_transformer.modules import Normalize
 
 from dense_ko.adapters import has_adapters, lora_record, merge, save_adapter
+from dense_ko.bag import bag_in, mean_of_pieces
 from dense_ko.loading import load_parts
 from dense_ko.model_record import ModelRecord, write_record
 from dense_ko.stock import HOW_TO_MAKE_A_MODEL, save_sentence_transformer, transformer_of, with_normalization
@@ -113,6 +114,7 @@ class BiEncoder:
         pooler = getattr(transformer_of(self.model), "pooler", None)
         if pooler is not None:  # nothing reads it, so nothing would train it
             pooler.requires_grad_(False)
+        self._bag = bag_in(self.model)
 
     def _settle(self, model: SentenceTransformer) -> None:
         """Let the stock model itself do what the record says."""
@@ -201,7 +203,11 @@ class BiEncoder:
         """
         device = next(self.model.parameters()).device
         state: dict[str, Any] = {name: value.to(device) for name, value in features.items()}
-        for module in self.model:
+        modules: Iterable[nn.Module] = self.model
+        if self._bag is not None:
+            state = {"sentence_embedding": mean_of_pieces(self._bag, state["input_ids"], state["attention_mask"])}
+            modules = list(self.model)[2:]
+        for module in modules:
             if isinstance(module, Normalize):  # in full precision, whatever autocast computed in
                 state["sentence_embedding"] = state["sentence_embedding"].float()
             state = module(state)

@@ -63,6 +63,18 @@ class DenseIndex:
         """Passage id → its row in `vectors`."""
         return {passage: row for row, passage in enumerate(self.ids)}
 
+    @cached_property
+    def _longest(self) -> float:
+        """Length of the longest vector, worked out once a block at a time; raises `DataError` where a vector is none."""
+        longest = 0.0
+        for start in range(0, len(self.vectors), PASSAGES_AT_ONCE):
+            lengths = np.linalg.norm(np.asarray(self.vectors[start : start + PASSAGES_AT_ONCE], dtype=np.float32), axis=1)
+            if not np.isfinite(lengths).all():
+                damaged = self.ids[start + int(np.argmin(np.isfinite(lengths)))]
+                raise DataError(f"The vector of the passage {damaged!r} holds something that is no number.", "Encode the passages anew.")
+            longest = max(longest, float(lengths.max()))
+        return longest
+
     def rank_many(self, encoder: BiEncoder, queries: Mapping[str, str], size: int = 100) -> dict[str, Ranking]:
         """Return the ranking of each query, by query id."""
         return dict(zip(queries, self.rankings(encoder.encode_queries(list(queries.values())), size), strict=True))
@@ -98,14 +110,9 @@ class DenseIndex:
         rows: list[npt.NDArray[np.int64]] = [np.empty(0, dtype=np.int64) for _ in queries]
         known: list[Vectors] = [np.empty(0, dtype=np.float32) for _ in queries]
         lengths = np.linalg.norm(queries, axis=1)
-        longest = 0.0
+        longest = self._longest
         for start in range(0, len(self.vectors), block):
             vectors = np.asarray(self.vectors[start : start + block], dtype=np.float32)
-            passage_lengths = np.linalg.norm(vectors, axis=1)
-            if not np.isfinite(passage_lengths).all():
-                damaged = self.ids[start + int(np.argmin(np.isfinite(passage_lengths)))]
-                raise DataError(f"The vector of the passage {damaged!r} holds something that is no number.", "Encode the passages anew.")
-            longest = max(longest, float(passage_lengths.max()))
             scores = queries @ vectors.T
             for place, own in enumerate(scores):
                 slack = 2 * _ROUNDING * float(lengths[place]) * longest

@@ -2,7 +2,8 @@
 
 A random start would have to learn from a few thousand pairs what every term index knows. Here every piece gets a random direction, and
 a length that grows with its idf; the mean of a text's pieces is then a random projection of its tf·idf vector. `x` and `##x` start
-almost alike, since 계약 and ##계약 are one word.
+almost alike, since 계약 and ##계약 are one word. Where there are vectors of `sparse-ko vocab embed`, a piece's direction is that of the
+company it keeps instead: then 해고 is near 해직 before a pair is seen.
 
 BERT's LayerNorm would make all pieces equally long. Its ε is 1 instead of 10⁻¹²: short vectors pass almost unchanged, long ones are
 held back, and it stays a stock BERT whose config.json says so.
@@ -26,6 +27,7 @@ from dense_ko.settings import MAKE_A_VOCABULARY, DenseModelSettings
 from retrieval_ko.errors import ModelError
 from retrieval_ko.files import read_json
 from training_ko.libraries import quiet_libraries
+from training_ko.piece_vectors import load_embeddings
 
 if TYPE_CHECKING:
     from transformers import BertModel, PreTrainedModel, PreTrainedTokenizerFast
@@ -36,6 +38,8 @@ STATIC_SPREAD, LAYERED_SPREAD = 0.1, 0.3
 """Standard deviation of a vector's entries at idf 1: without attention all of them stay in LayerNorm's straight part."""
 PIECE_KINSHIP = 0.9
 """Cosine between the vectors of `x` and `##x` at the start."""
+OWN_SHARE = 0.5
+"""Of a piece's direction where it has a learnt one too: kin are near each other, and a word still matches itself best."""
 EDGE_WEIGHT = 0.01
 """What [CLS] and [SEP] weigh instead of their idf: an empty text then has a direction too, and a cluster refuses a vector of zeros."""
 COUNTED_PASSAGES = 20_000
@@ -131,7 +135,10 @@ def new_body(settings: DenseModelSettings, tokenizer: PreTrainedTokenizerFast, p
     idf[tokenizer.all_special_ids] = EDGE_WEIGHT
     spread = STATIC_SPREAD if static else LAYERED_SPREAD
     with torch.no_grad():
-        vectors = _directions(pieces, settings.dimensions, torch.Generator().manual_seed(seed)) * math.sqrt(settings.dimensions)
+        directions = _directions(pieces, settings.dimensions, torch.Generator().manual_seed(seed))
+        if settings.embeddings:
+            directions = _drawn_to(directions, _learnt(settings.embeddings, pieces, settings.dimensions))
+        vectors = directions * math.sqrt(settings.dimensions)
         body.embeddings.word_embeddings.weight.copy_(vectors * (spread * idf).unsqueeze(1))
         body.embeddings.position_embeddings.weight.zero_()
         body.embeddings.token_type_embeddings.weight.zero_()
@@ -139,6 +146,31 @@ def new_body(settings: DenseModelSettings, tokenizer: PreTrainedTokenizerFast, p
             layer.attention.output.dense.weight.mul_(0.1)
             layer.output.dense.weight.mul_(0.1)
     return body.eval()
+
+
+def _learnt(file: Path, pieces: Sequence[str], dimensions: int) -> Tensor:
+    """Return the directions of a file of `sparse-ko vocab embed`, without what all of them have in common; a row of zeros: none.
+
+    Raises:
+        ModelError: the file is none, or was made for another vocabulary or another length.
+    """
+    vectors = load_embeddings(file, pieces)
+    if vectors.shape[1] != dimensions:
+        raise ModelError(
+            f"The vectors in {file} have {vectors.shape[1]} dimensions, the model {dimensions} (model.embeddings).",
+            f"--set model.dimensions={vectors.shape[1]}, or sparse-ko vocab embed --dimensions {dimensions}",
+        )
+    known = vectors.norm(dim=1) > 0
+    vectors[known] -= vectors[known].mean(dim=0)  # all-but-the-top (Mu and Viswanath 2018), of which the mean is the first
+    return vectors
+
+
+def _drawn_to(random: Tensor, learnt: Tensor) -> Tensor:
+    """Return unit vectors: a share of each piece's own direction, the rest its learnt one where it has one."""
+    known = learnt.norm(dim=1, keepdim=True) > 0
+    mixed = math.sqrt(OWN_SHARE) * random + math.sqrt(1 - OWN_SHARE) * torch.nn.functional.normalize(learnt, dim=1)
+    mixed = torch.where(known, mixed, random)
+    return torch.nn.functional.normalize(mixed - mixed.mean(dim=1, keepdim=True), dim=1)
 
 
 def inverse_document_frequency(tokenizer: PreTrainedTokenizerFast, pieces: Sequence[str], passages: Sequence[str]) -> Tensor:

@@ -45,6 +45,8 @@ class DenseModelSettings(Settings):
     """From scratch: a folder with a tokenizer.json made by `sparse-ko vocab train`."""
     pretrained: Path | None = None
     """From scratch: a model of `sparse-ko pretrain`, whose body and tokenizer are taken; layers, dimensions and heads are then its own."""
+    embeddings: Path | None = None
+    """From scratch: a file of `sparse-ko vocab embed` (PPMI-SVD) whose directions the pieces start with; None: random ones."""
     layers: int = Field(default=2, ge=0, le=24)
     """From scratch: attention layers. 0: a bag of token vectors, which trains in minutes on two cores."""
     dimensions: int = Field(default=256, ge=16, le=1024)
@@ -100,13 +102,14 @@ class DenseTrainingSettings(TrainingSettings):
 
 
 class GuardSettings(Settings):
-    """False negatives: a passage that a guide finds about as good as the positive is no negative (GISTEmbed, arXiv 2402.16829)."""
+    """False negatives: what a guide scores above the positive, less a margin, is no negative (GISTEmbed, arXiv 2402.16829)."""
 
     guide: str | None = None
     """Who judges: a folder or a name on the hub, `self` (as it is trained) or `teacher` (the pair files' scores). None: no guard."""
     margin: float = 0.0
-    """A passage is left out where guide(q, d) > guide(q, d⁺) - margin, in the guide's scores. 0: only those that are better than the
-    positive; below 0: only those that are better by so much."""
+    """A passage is left out where guide(q, d) > guide(q, d⁺) - margin, in the guide's scores. Above 0: also those that are worse by less
+    than that. 0: those that are better than the positive. Below 0: those that are better by more than that; with `self` take -0.05, since
+    at 0 the encoder would never be told of its mistakes."""
     relative: bool = False
     """Whether the margin is a share of the positive's score instead: guide(q, d) > guide(q, d⁺) · (1 - margin)."""
 
@@ -124,14 +127,15 @@ class DenseTrainSettings(RunSettings):
     def _published_keys(cls, values: Any) -> Any:  # noqa: ANN401  what a person wrote, not checked yet
         return translated(values) if isinstance(values, dict) else values
 
-    def complaints(self) -> Iterator[str]:
-        """Yield what contradicts itself in the settings, each with its key in front."""
-        yield from super().complaints()
+    def own_complaints(self) -> Iterator[str]:
+        """Yield what contradicts itself in the settings of a bi-encoder, each with its key in front."""
         model = self.model
         if model.base and (model.vocabulary or model.pretrained):
             yield "model.base: a pre-trained encoder brings its own vocabulary and body; leave out vocabulary and pretrained"
         if model.pretrained and model.vocabulary:
             yield "model.vocabulary: the model of model.pretrained brings its own"
+        if model.embeddings and not model.from_scratch:
+            yield "model.embeddings: they are for a model built from scratch; a pre-trained one has its own"
         if model.from_scratch and model.vocabulary is None:
             yield f"model.vocabulary: a model from scratch needs a tokenizer's folder; make one: {MAKE_A_VOCABULARY} (or name model.base)"
         if model.lora and model.from_scratch:

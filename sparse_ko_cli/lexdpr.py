@@ -17,9 +17,12 @@ from sparse_ko_cli.lexdpr_teacher import distill, margins
 from sparse_ko_cli.lexdpr_train import train
 from sparse_ko_cli.pairs import make_pairs, merge_corpus
 from sparse_ko_cli.program import begin
+from sparse_ko_cli.sweep import sweep_app
+from sparse_ko_cli.sweep_programs import dense_program
 
 app = typer.Typer(help="LexDPR: dense retrieval for Korean legal text.", no_args_is_help=True)
 app.add_typer(runs.app, name="runs")
+app.add_typer(sweep_app(dense_program), name="sweep")
 commands: tuple[Callable[..., Any], ...] = (preprocess_auto, make_pairs, merge_corpus, train, mine, evaluate, embed, distill, margins)
 for command in commands:
     app.command()(command)

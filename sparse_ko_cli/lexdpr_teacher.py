@@ -1,4 +1,4 @@
-"""`lex-dpr teacher train|score|evaluate`, `lex-dpr distill` and `lex-dpr margins`."""
+"""`lex-dpr teacher train|score|evaluate`, `lex-dpr distill` and `lex-dpr margins`; `teacher fit` is in lexdpr_ensemble.py."""
 
 from __future__ import annotations
 
@@ -15,12 +15,14 @@ from retrieval_ko.errors import UsageError
 from retrieval_ko.files import folder_sha256
 from retrieval_ko.terminal import exit_on_error, notes, out, print_json, progress_bar
 from retrieval_ko.terms import Tokenization, available_cores
+from sparse_ko_cli.lexdpr_ensemble import fit, load_encoder
 from sparse_ko_cli.requirement import need_torch
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-app = typer.Typer(help="The cross-encoder teacher: train it, let it score pairs, measure it.", no_args_is_help=True)
+app = typer.Typer(help="A teacher, cross-encoder or ensemble: make it, let it score pairs, measure it.", no_args_is_help=True)
+app.command()(fit)
 
 _Collection = Annotated[Path, typer.Option("--collection", help="A collection folder (BEIR).", metavar="DIR")]
 _Changes = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change a value: training.epochs=1.")]
@@ -81,6 +83,7 @@ def run_distillation(preset: str, changes: Mapping[str, Any], folder: Path | Non
             resume=resume,
             on_scored=lambda done, total: show(done, total, "scoring queries"),
             on_progress=show,
+            load_model=load_encoder,
         )
     return {
         "run": str(made.trained.run.folder),
@@ -166,6 +169,7 @@ def score(
     pairs: Annotated[str, typer.Option(help="Name of a file in its pairs/, with negatives.")] = "train",
     out_pairs: Annotated[str | None, typer.Option(help="Name of the file that is written there; by default PAIRS-scored.")] = None,
     k: Annotated[int, typer.Option("--k", "--K", min=2, help="Candidates a query, answers among them.")] = 16,
+    own: Annotated[int, typer.Option(min=0, help="Of them, so many that the teacher itself ranks highest; an ensemble only.")] = 0,
     filter_share: Annotated[
         float, typer.Option(min=0, help="Leave out negatives above this share of the answer's probability; 0: none.")
     ] = 0.95,
@@ -179,26 +183,28 @@ def score(
     """
     with exit_on_error():
         need_torch("lex-dpr teacher score")
-        from dense_ko.distillation.run import SCORED, teacher_sha256
-        from dense_ko.distillation.scoring import score_pairs
+        from dense_ko.distillation.run import SCORED
+        from dense_ko.distillation.scoring import already_scored, score_pairs
         from dense_ko.distillation.settings import CandidateSettings
-        from dense_ko.teacher.model import CrossEncoderTeacher
+        from dense_ko.teacher.loading import load_teacher, teacher_sha256
 
-        data = Collection.read(collection)
-        teacher = CrossEncoderTeacher.load(model)
-        settings = CandidateSettings(k=k, filter_share=filter_share or None, batch_size=batch_size, max_samples=max_samples)
+        settings = CandidateSettings(k=k, own=own, filter_share=filter_share or None, batch_size=batch_size, max_samples=max_samples)
         name = out_pairs or f"{pairs}{SCORED}"
         source, target = (collection / "pairs" / f"{stem}.jsonl" for stem in (pairs, name))
-        with _bar("queries", "scoring") as show:
-            report = score_pairs(
-                teacher,
-                teacher_sha256(model),
-                data,
-                source,
-                target,
-                settings,
-                on_progress=lambda done, total: show(done, total, "scoring"),
-            )
+        made_by = teacher_sha256(model)
+        report = already_scored(made_by, source, target, settings)
+        if report is None:
+            data = Collection.read(collection)
+            with _bar("queries", "scoring") as show:
+                report = score_pairs(
+                    load_teacher(model, data, collection, load_encoder),
+                    made_by,
+                    data,
+                    source,
+                    target,
+                    settings,
+                    on_progress=lambda done, total: show(done, total, "scoring"),
+                )
         if as_json:
             print_json({"pairs": str(target), **report.as_json()})
             return
@@ -212,7 +218,10 @@ def score(
         )
         if report.resumed:
             out.print(f"Of an earlier run: {report.resumed:,} queries.")
-        notes.print(f"Next: ranking.loss=kl (or margin-mse) with data: [{{pairs: {escape(name)}}}] and training.hard_negatives={k - 1}")
+        notes.print(
+            f"Next: ranking.loss=kl (or margin-mse) with data: [{{pairs: {escape(name)}}}] and training.hard_negatives={k - 1}",
+            soft_wrap=True,
+        )
 
 
 @app.command()
@@ -234,10 +243,10 @@ def evaluate(
     with exit_on_error():
         need_torch("lex-dpr teacher evaluate")
         from dense_ko.teacher.evaluation import evaluate_teacher
-        from dense_ko.teacher.model import CrossEncoderTeacher
+        from dense_ko.teacher.loading import load_teacher
 
         data = Collection.read(collection)
-        teacher = CrossEncoderTeacher.load(model)
+        teacher = load_teacher(model, data, collection, load_encoder)
         with _bar("pairs", "re-ranking") as show:
             found = evaluate_teacher(
                 teacher,
@@ -330,7 +339,8 @@ def margins(
                 margin, negative = (_reached(reached[name]) for name in ("margin_met", "negative_met"))
                 out.print(
                     f"{scale:<10} margin {reached['mean_margin']:.3f} (target {found['targets']['margin']}: {margin}), negatives "
-                    f"{reached['hard_negative_mean']:.3f} (target {found['targets']['negative_mean']}: {negative})"
+                    f"{reached['hard_negative_mean']:.3f} (target {found['targets']['negative_mean']}: {negative})",
+                    soft_wrap=True,
                 )
         out.print(f"uniformity: queries {found['uniformity']['queries']}, passages {found['uniformity']['passages']}")
 

@@ -6,9 +6,9 @@ import logging
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 import torch
 from accelerate import PartialState
@@ -17,17 +17,58 @@ from retrieval_ko.collection import Collection
 from retrieval_ko.errors import ModelError
 from retrieval_ko.files import folder_sha256
 from retrieval_ko.runs import Run
-from training_ko.arguments import main_process, process_count
+from training_ko.arguments import main_process, process_count, share_of_batch, training_arguments
+from training_ko.batches import BatchOrder, order_of
 from training_ko.checkpoints import Progress, checkpoints, drop_unfinished, rewind_events
 from training_ko.collator import count_cut, token_counts
 from training_ko.data import Source
+from training_ko.recording import DEV_METRIC
 from training_ko.settings import RunSettings, TrainingSettings
-from training_ko.trainer import Schedule
+from training_ko.trainer import Schedule, WholeBatchTrainer
 
 if TYPE_CHECKING:
+    from transformers import TrainingArguments
+
     from training_ko.encoder import TrainableEncoder
 
 logger = logging.getLogger(__name__)
+
+SettingsType = TypeVar("SettingsType", bound=RunSettings)
+
+
+class MeasuresDev(Protocol):
+    """What tells how good an encoder is while it is trained."""
+
+    collection: Collection
+    """The part of the run's collection that is measured on."""
+
+    def __call__(self, encoder: Any) -> dict[str, float]:  # noqa: ANN401  of the kind that the run trains
+        """Return dev figures by name, `DEV_METRIC` among them."""
+
+
+@dataclass(frozen=True)
+class Plan(Generic[SettingsType]):
+    """What a run would do: its data, read and checked, and its steps."""
+
+    settings: SettingsType
+    collection: Collection
+    others: dict[Path, Collection]
+    sources: list[Source]
+    order: BatchOrder
+    schedule: Schedule
+    dev: MeasuresDev
+
+    def as_json(self, encoder: TrainableEncoder, **facts: Any) -> dict[str, Any]:  # noqa: ANN401  any JSON value
+        """Return what `train --dry-run` shows; `facts` are those of the kind of encoder."""
+        return {
+            "sources": [{"name": source.name, "pairs": len(source.examples), "weight": source.weight} for source in self.sources],
+            "passages": len(self.collection.passages),
+            "dev_queries": len(self.dev.collection.relevant(self.settings.dev_split)),
+            "dev_passages": len(self.dev.collection.passages),
+            **asdict(self.schedule),
+            **facts,
+            "parameters": parameter_count(encoder),
+        }
 
 
 @dataclass(frozen=True)
@@ -44,6 +85,70 @@ def schedule_of(training: TrainingSettings, steps_per_epoch: int) -> Schedule:
     steps = training.max_steps or math.ceil(training.epochs * steps_per_epoch)
     measure = min(training.eval_steps or steps_per_epoch, steps)
     return Schedule(steps, steps_per_epoch, measure, training.save_steps or measure)
+
+
+def plan_of(
+    settings: SettingsType,
+    collection: Collection,
+    dev: Callable[[], MeasuresDev],
+    read: Callable[[SettingsType, Collection, Mapping[Path, Collection]], list[Source]],
+) -> Plan[SettingsType]:
+    """Read and check everything that a run needs, without making anything.
+
+    Args:
+        settings: of the run.
+        collection: `settings.collection`, read.
+        dev: makes what measures; called before the other collections are read.
+        read: returns the sources of pairs.
+
+    Raises:
+        UsageError: the batch cannot be shared among the processes.
+        DataError: a split, a pair file, negatives or a teacher's scores are missing.
+    """
+    training = settings.training
+    share_of_batch(training.batch_size)
+    measure = dev()
+    others = other_collections(settings)
+    sources = read(settings, collection, others)
+    order = order_of(sources, training.batch_size, training.seed)
+    return Plan(settings, collection, others, sources, order, schedule_of(training, order.steps_per_epoch), measure)
+
+
+def arguments_of(training: TrainingSettings, run: Run, schedule: Schedule) -> TrainingArguments:
+    """Return the trainer's arguments for a run that counts in steps, and measures and saves by itself."""
+    return training_arguments(
+        training,
+        run.folder,
+        num_train_epochs=1,
+        max_steps=schedule.steps,
+        eval_strategy="no",
+        save_strategy="no",
+        ignore_data_skip=True,  # the batches start at the run's step by themselves
+    )
+
+
+def fit(trainer: WholeBatchTrainer, run: Run, resumed_from: Path | None, facts: dict[str, Any]) -> Progress:
+    """Measure the encoder as it is, train it, and return how far it came; `facts` are told how often memory was too small.
+
+    Raises:
+        ModelError: the training diverged or collapsed, or the memory is too small.
+    """
+    progress = trainer.progress
+    if resumed_from is None:
+        trainer.evaluate()
+    with counted(progress, facts):
+        if not progress.stopped_early:
+            trainer.train(resume_from_checkpoint=str(resumed_from) if resumed_from else None)
+    check_model(run, progress)
+    return progress
+
+
+def finish(run: Run, progress: Progress, facts: Mapping[str, Any]) -> TrainedModel:
+    """Write down how the run ended, in the main process."""
+    best = float(progress.best_ndcg or 0.0)
+    if main_process():
+        run.end("finished", **{DEV_METRIC: best}, best_step=progress.best_step, stopped_early=progress.stopped_early, **facts)
+    return TrainedModel(run=run, model_folder=run.folder / "model", dev_ndcg=best)
 
 
 def other_collections(settings: RunSettings) -> dict[Path, Collection]:

@@ -1,4 +1,4 @@
-"""A student's losses, on cosines in [-1, 1]: total = KL + 0.3 · contrastive margin + 0.4 · negative penalty.
+"""A student's losses, on cosines in [-1, 1]: KL + 0.3 · contrastive margin + 0.4 · negative penalty (+ InfoNCE where it is wanted).
 
 Why raw cosines, and not (cos + 1) / 2. On that scale a negative of at most 0.15 is a cosine of at most -0.7, and a lead of 0.7 a lead
 of 1.4 in cosines, so that a positive must reach 0.7. No batch of three or more queries can do so, whatever the encoder: let S be their
@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from dense_ko.distillation.settings import DistillationLossSettings
 from training_ko.losses.embedded import Embedded, in_full_precision, masked_mean
+from training_ko.losses.infonce import InfoNce
 from training_ko.losses.kl_divergence import KlDivergence
 from training_ko.losses.parts import LossParts, Part
 from training_ko.losses.teacher import teacher_of
@@ -124,8 +125,28 @@ class NegativePenalty(nn.Module):
         return (whole + masked_mean(own, negatives.any(dim=1))) / 2
 
 
+class InBatch(nn.Module):
+    """τ · InfoNCE over the whole batch: what the labels say, against every other passage of the batch.
+
+    A teacher's lists hold some candidates a query; that a passage is not about the matter at all is learnt from all the others. The factor
+    τ keeps the gradient of a cosine at 1 or less, beside at most 0.2 of the listwise loss.
+
+    Args:
+        temperature: τ.
+    """
+
+    def __init__(self, temperature: float = 0.05) -> None:
+        super().__init__()
+        self._infonce = InfoNce(temperature)
+
+    def forward(self, batch: Embedded) -> Tensor:
+        """Return the mean over the queries."""
+        loss: Tensor = self._infonce(batch)
+        return self._infonce.temperature * loss
+
+
 class DistillationLoss(nn.Module):
-    """The weighted sum of the three, with what each adds; figures on raw cosines.
+    """The weighted sum of the parts, with what each adds; figures on raw cosines.
 
     Args:
         settings: weights, temperatures and targets.
@@ -138,12 +159,14 @@ class DistillationLoss(nn.Module):
             "kl": settings.kl_weight,
             "contrastive": settings.contrastive_weight,
             "negative_penalty": settings.negative_penalty_weight,
+            "in_batch": settings.in_batch_weight,
         }
         self.losses = nn.ModuleDict(
             {
                 "kl": ListwiseKl(settings.temperature, settings.teacher_temperature),
                 "contrastive": ContrastiveMargin(settings.contrastive_margin, marks, settings.teacher_threshold),
                 "negative_penalty": NegativePenalty(settings.negative_ceiling, marks, settings.teacher_threshold),
+                "in_batch": InBatch(settings.in_batch_temperature),
             }
         )
 

@@ -9,10 +9,12 @@ from typing import Any
 
 from dense_ko.building import build_bi_encoder
 from dense_ko.distillation.losses import DistillationLoss
-from dense_ko.distillation.scoring import ScoringReport, score_pairs
+from dense_ko.distillation.scoring import ScoringReport, already_scored, score_pairs
 from dense_ko.distillation.settings import DistillSettings
 from dense_ko.encoder import BiEncoder
-from dense_ko.teacher.model import CrossEncoderTeacher
+from dense_ko.teacher.building import check_vocabulary
+from dense_ko.teacher.ensemble import LoadModel
+from dense_ko.teacher.loading import load_teacher, teacher_sha256
 from dense_ko.training.run import Plan, plan
 from dense_ko.training.trainer import DenseTrainer
 from retrieval_ko.collection import Collection
@@ -48,13 +50,11 @@ class DistilledModel:
     scored: dict[str, ScoringReport]
 
 
-def teacher_sha256(name: str) -> str:
-    """Return what tells a teacher from others: the hash of its folder, or its name on the hub."""
-    return folder_sha256(Path(name)) if Path(name).is_dir() else name
-
-
 def score_sources(
-    settings: DistillSettings, collections: Mapping[Path, Collection], on_scored: Callable[[int, int], None] | None = None
+    settings: DistillSettings,
+    collections: Mapping[Path, Collection],
+    on_scored: Callable[[int, int], None] | None = None,
+    load_model: LoadModel | None = None,
 ) -> tuple[dict[tuple[Path, str], str], dict[str, ScoringReport]]:
     """Write a scored pair file beside every one that the settings name.
 
@@ -62,11 +62,11 @@ def score_sources(
         settings: of the run.
         collections: those that `settings.data` names, read.
         on_scored: told (queries done, queries in all) of the file that is being scored.
+        load_model: path → encoder, for an ensemble that asks one.
 
     Returns:
         (collection, pair file) → name of the scored one; and that name → its report.
     """
-    teacher = CrossEncoderTeacher.load(settings.teacher)
     made_by = teacher_sha256(settings.teacher)
     names: dict[tuple[Path, str], str] = {}
     reports: dict[str, ScoringReport] = {}
@@ -74,9 +74,12 @@ def score_sources(
         name = f"{place.pairs}{SCORED}"
         folder = place.collection / "pairs"
         source, target = folder / f"{place.pairs}.jsonl", folder / f"{name}.jsonl"
-        reports[str(target)] = score_pairs(
-            teacher, made_by, collections[place.collection], source, target, settings.candidates, on_progress=on_scored
-        )
+        report = already_scored(made_by, source, target, settings.candidates)
+        if report is None:
+            collection = collections[place.collection]
+            teacher = load_teacher(settings.teacher, collection, place.collection, load_model)
+            report = score_pairs(teacher, made_by, collection, source, target, settings.candidates, on_progress=on_scored)
+        reports[str(target)] = report
         names[place.collection, place.pairs or ""] = name
     return names, reports
 
@@ -89,6 +92,7 @@ def distill(
     resume: bool = False,
     on_scored: Callable[[int, int], None] | None = None,
     on_progress: OnProgress | None = None,
+    load_model: LoadModel | None = None,
 ) -> DistilledModel:
     """Score candidates, train the student, and write its run's folder.
 
@@ -101,6 +105,7 @@ def distill(
         resume: go on from the newest checkpoint in `out`.
         on_scored: told (queries done, queries in all).
         on_progress: called after each step with (steps done, steps in all, the newest figures in words).
+        load_model: path → encoder, for an ensemble that asks one.
 
     Raises:
         UsageError: `out` holds another run.
@@ -112,9 +117,10 @@ def distill(
             "lex-dpr distill runs in one process.",
             "For several: `lex-dpr teacher score`, then `lex-dpr train` on the scored pairs with ranking.loss=kl.",
         )
+    check_vocabulary(Path(settings.model.vocabulary) if settings.model.vocabulary else None)  # before an hour of scoring
     assert settings.collection is not None  # RunSettings asks for it where `data` names sources
     own = collections[settings.collection]
-    names, reports = score_sources(settings, collections, on_scored)
+    names, reports = score_sources(settings, collections, on_scored, load_model)
     student = settings.of_student(names)
     planned = plan(student, own)
     # after scoring: the scored pairs are part of the data, and a resumed run finds them there

@@ -13,20 +13,19 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, cast
 
 import numpy as np
 
 from dense_ko.distillation.settings import CandidateSettings
+from dense_ko.teacher.asked import Asked, RanksByItself, Teacher
 from dense_ko.teacher.data import drawn_queries
 from retrieval_ko.collection import Collection
-from retrieval_ko.errors import DataError
-from retrieval_ko.files import sha256
+from retrieval_ko.errors import DataError, UsageError
+from retrieval_ko.files import sha256, write_jsonl
+from retrieval_ko.pairs.mining import unmarked_answers
 from retrieval_ko.pairs.training_pairs import read_pairs, write_pairs
 from retrieval_ko.records import TrainingPair
-
-if TYPE_CHECKING:
-    from dense_ko.teacher.model import CrossEncoderTeacher
 
 logger = logging.getLogger(__name__)
 
@@ -63,7 +62,7 @@ class ScoringReport:
 
 
 def score_pairs(
-    teacher: CrossEncoderTeacher,
+    teacher: Teacher,
     teacher_hash: str,
     collection: Collection,
     source: Path,
@@ -74,7 +73,8 @@ def score_pairs(
 ) -> ScoringReport:
     """Write the pairs of `source` with K candidates each and the teacher's logits as `scores`.
 
-    A query's negatives are in `hard_negatives`: mined ones, hardest first, then random ones where there are too few.
+    A query's negatives are in `hard_negatives`: those that the teacher itself ranks highest, where the settings want such; then mined ones,
+    hardest first, then random ones where there are too few.
 
     Args:
         teacher: is asked.
@@ -87,21 +87,27 @@ def score_pairs(
 
     Raises:
         DataError: a pair names an unknown passage, no pair has negatives, or the teacher holds every negative for an answer.
+        UsageError: candidates of the teacher's own are wanted of one that cannot rank.
     """
+    if settings.own and not hasattr(teacher, "rank"):
+        raise UsageError(
+            "candidates.own: a cross-encoder finds no candidates by itself; it scores those that are in the pairs.",
+            "Set it to 0, or use an ensemble: lex-dpr teacher fit --collection DIR --out DIR",
+        )
     if source.resolve() == target.resolve():
         raise DataError(f"{target} would replace the pairs it is made of.", "Give the scored pairs a name of their own.")
+    if found := already_scored(teacher_hash, source, target, settings):
+        return found
     made_by = _fingerprint(teacher_hash, sha256(source), settings)
-    if _is_made_by(target, made_by):
-        kept = list(read_pairs(target))
-        return ScoringReport(queries=len(kept), candidates=sum(len(pair.scores) for pair in kept), found_whole=True, kept=kept)
-    pairs = _read(source, collection, settings.max_samples)
+    pairs = _read(source, collection, settings)
+    candidates = _Candidates(teacher, collection, pairs, settings)
     journal = _Journal(target, made_by)
     report = ScoringReport(queries=len(pairs))
     done = journal.read()
     report.resumed = min(len(done), len(pairs))
     before = teacher.out_of_memory
     for start in range(len(done), len(pairs), QUERIES_AT_ONCE):
-        entries = list(_scored(teacher, collection, pairs[start : start + QUERIES_AT_ONCE], settings))
+        entries = list(_scored(teacher, collection, pairs[start : start + QUERIES_AT_ONCE], settings, candidates))
         journal.add(entries)
         done += entries
         if on_progress:
@@ -126,12 +132,20 @@ def score_pairs(
     return report
 
 
-def _read(source: Path, collection: Collection, max_samples: int | None) -> list[TrainingPair]:
+def already_scored(teacher_hash: str, source: Path, target: Path, settings: CandidateSettings) -> ScoringReport | None:
+    """Return the report of a finished file that the same teacher made of the same pairs, so that no teacher need be loaded; else None."""
+    if not source.is_file() or not _is_made_by(target, _fingerprint(teacher_hash, sha256(source), settings)):
+        return None
+    kept = list(read_pairs(target))
+    return ScoringReport(queries=len(kept), candidates=sum(len(pair.scores) for pair in kept), found_whole=True, kept=kept)
+
+
+def _read(source: Path, collection: Collection, settings: CandidateSettings) -> list[TrainingPair]:
     pairs = list(read_pairs(source))
-    if max_samples is not None:
-        kept = drawn_queries({pair.query_text for pair in pairs}, max_samples)
+    if settings.max_samples is not None:
+        kept = drawn_queries({pair.query_text for pair in pairs}, settings.max_samples)
         pairs = [pair for pair in pairs if pair.query_text in kept]
-    if not any(pair.hard_negatives or pair.random_negatives for pair in pairs):
+    if not settings.own and not any(pair.hard_negatives or pair.random_negatives for pair in pairs):
         raise DataError(f"No pair of {source} has negatives.", f"Add them with: sparse-ko data mine {source.parent.parent}")
     for pair in pairs:
         for passage in (*pair.positive_passages, *pair.hard_negatives, *pair.random_negatives):
@@ -144,14 +158,13 @@ def _read(source: Path, collection: Collection, max_samples: int | None) -> list
 
 
 def _scored(
-    teacher: CrossEncoderTeacher, collection: Collection, pairs: Sequence[TrainingPair], settings: CandidateSettings
+    teacher: Teacher, collection: Collection, pairs: Sequence[TrainingPair], settings: CandidateSettings, candidates: _Candidates
 ) -> Iterator[dict[str, Any]]:
-    negatives = [_negatives(pair, settings.k - 1 + settings.spare) for pair in pairs]
-    asked = [(pair, [*pair.positive_passages, *own]) for pair, own in zip(pairs, negatives, strict=True)]
-    texts = [(pair.query_text, collection.passages[passage].passage_text) for pair, passages in asked for passage in passages]
-    logits = iter(teacher.scores(texts, settings.batch_size).tolist())
-    for (pair, passages), own in zip(asked, negatives, strict=True):
-        scores = {passage: round(next(logits), _DIGITS) for passage in passages}
+    negatives = [candidates.of(pair) for pair in pairs]
+    asked = [Asked(pair.query_id, pair.query_text, [*pair.positive_passages, *own]) for pair, own in zip(pairs, negatives, strict=True)]
+    found = teacher.score_candidates(asked, collection.passages, settings.batch_size)
+    for pair, one, logits, own in zip(pairs, asked, found, negatives, strict=True):
+        scores = {passage: round(logit, _DIGITS) for passage, logit in zip(one.passages, logits, strict=True)}
         kept, left_out = _filtered(scores, pair.positive_passages, own, settings.filter_share)
         kept = kept[: settings.k - 1]
         row = pair.model_copy(
@@ -161,11 +174,32 @@ def _scored(
                 "scores": {passage: scores[passage] for passage in (*pair.positive_passages, *kept)},
             }
         )
-        yield {"asked": len(passages), "left_out": left_out, "pair": row.model_dump(exclude_defaults=True)}
+        yield {"asked": len(one.passages), "left_out": left_out, "pair": row.model_dump(exclude_defaults=True)}
 
 
-def _negatives(pair: TrainingPair, count: int) -> list[str]:
-    return list(dict.fromkeys([*pair.hard_negatives, *pair.random_negatives]))[:count]
+class _Candidates:
+    """Which passages of a query are scored beside its answers."""
+
+    def __init__(self, teacher: Teacher, collection: Collection, pairs: Sequence[TrainingPair], settings: CandidateSettings) -> None:
+        self._teacher, self._settings = teacher, settings
+        self._answers = unmarked_answers(collection)
+        self._positives: dict[str, set[str]] = {}
+        for pair in pairs:  # pairs of one query share their answers
+            self._positives.setdefault(pair.query_id or pair.query_text, set()).update(pair.positive_passages)
+
+    def of(self, pair: TrainingPair) -> list[str]:
+        """Return a query's negatives: the teacher's own, as many as are wanted; then mined ones, then random ones."""
+        count = self._settings.k - 1 + self._settings.spare
+        given = [*pair.hard_negatives, *pair.random_negatives]
+        return list(dict.fromkeys([*self._own(pair), *given]))[:count]
+
+    def _own(self, pair: TrainingPair) -> list[str]:
+        wanted = self._settings.own
+        if not wanted:
+            return []
+        answers = self._answers(pair) | self._positives[pair.query_id or pair.query_text]
+        ranking = cast(RanksByItself, self._teacher).rank(pair.query_id, pair.query_text, wanted + len(answers))
+        return [passage for passage, _ in ranking if passage not in answers][:wanted]
 
 
 def _filtered(scores: dict[str, float], positives: Sequence[str], negatives: Sequence[str], share: float | None) -> tuple[list[str], int]:
@@ -204,9 +238,7 @@ class _Journal:
         A last line that a power cut left unfinished is dropped.
         """
         entries = self._entries()
-        self._file.parent.mkdir(parents=True, exist_ok=True)
-        with self._file.open("w", encoding="utf-8", newline="\n") as file:
-            file.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in [{MADE_BY: self._made_by}, *entries])
+        write_jsonl(self._file, [{MADE_BY: self._made_by}, *entries])  # whole or not at all: a kill here must not cost what is scored
         return entries
 
     def _entries(self) -> list[dict[str, Any]]:

@@ -22,6 +22,8 @@ class CandidateSettings(Settings):
     filter_share: float | None = Field(default=0.95, gt=0)
     """A negative whose probability by the teacher is above this share of its best positive's may be an answer that nobody marked, and is
     left out (as in Moreira et al. 2024, arXiv 2407.15831); None: never."""
+    own: int = Field(default=0, ge=0)
+    """Of the negatives, how many are those that the teacher itself ranks highest; they come first. Only an ensemble can rank."""
     spare: int = Field(default=4, ge=0)
     """Negatives that are scored beyond k, to stand in for those left out."""
     batch_size: int = Field(default=32, ge=1)
@@ -31,7 +33,7 @@ class CandidateSettings(Settings):
 
 
 class DistillationLossSettings(Settings):
-    """The three losses; targets are raw cosines in [-1, 1] (`dense_ko.distillation.losses` says why)."""
+    """The losses; targets are raw cosines in [-1, 1] (`dense_ko.distillation.losses` says why)."""
 
     temperature: float = Field(default=0.2, gt=0)
     """τ of the student's cosines."""
@@ -44,6 +46,9 @@ class DistillationLossSettings(Settings):
     negative_penalty_weight: float = Field(default=0.4, ge=0)
     negative_ceiling: float = Field(default=0.15, ge=-1, le=1)
     """Cosines of negatives up to here cost nothing."""
+    in_batch_weight: float = Field(default=0.0, ge=0)
+    """Of τ · InfoNCE over the whole batch, by the labels; 0 as published; a student from scratch then learns from its lists alone."""
+    in_batch_temperature: float = Field(default=0.05, gt=0)
     marks: Literal["labels", "teacher"] = "labels"
     """Who says which candidates are answers, for the last two losses."""
     teacher_threshold: float = 0.0
@@ -54,7 +59,7 @@ class DistillSettings(DenseTrainSettings):
     """One distillation run. `data` names pair files with mined negatives; the teacher's scores are written beside them."""
 
     teacher: str = Field(min_length=1)
-    """A folder of `lex-dpr teacher train`, or a re-ranker with one label by folder or name."""
+    """A folder of `lex-dpr teacher train` or `lex-dpr teacher fit`, or a re-ranker with one label by folder or name."""
     candidates: CandidateSettings = CandidateSettings()
     distillation: DistillationLossSettings = DistillationLossSettings()
 

@@ -106,7 +106,8 @@ def evaluate_models(
             depth=settings.depth,
             on_progress=lambda done, name=name: on_progress(name, done, total),  # type: ignore[misc]
         )
-        results += [measured.result, *(further_rows(name, measured.rankings()) if further_rows else ())]
+        ablated = name not in models  # the question there is the template's worth, not what goes well with a model misread
+        results += [measured.result, *(further_rows(name, measured.rankings()) if further_rows and not ablated else ())]
         del measured
     report = evaluation_json(
         collection,

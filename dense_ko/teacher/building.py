@@ -41,11 +41,20 @@ def build_teacher(settings: TeacherModelSettings, seed: int) -> CrossEncoderTeac
     return CrossEncoderTeacher(module, tokenizer, settings.max_tokens)
 
 
+def check_vocabulary(vocabulary: Path | None) -> None:
+    """Make sure that a tokenizer's folder is one, before a run begins.
+
+    Raises:
+        ModelError: it has no tokenizer.json.
+    """
+    if vocabulary is not None and not (vocabulary / "tokenizer.json").is_file():
+        raise ModelError(f"There is no tokenizer.json in {vocabulary}.", "A tokenizer is made by: sparse-ko vocab train --out DIR")
+
+
 def _from_scratch(settings: TeacherModelSettings, vocabulary: Path) -> tuple[Any, Any]:
     from transformers import AutoTokenizer, BertConfig, BertForSequenceClassification
 
-    if not (vocabulary / "tokenizer.json").is_file():
-        raise ModelError(f"There is no tokenizer.json in {vocabulary}.", "A tokenizer is made by: sparse-ko vocab train --out DIR")
+    check_vocabulary(vocabulary)
     with quiet_libraries():
         tokenizer = AutoTokenizer.from_pretrained(str(vocabulary), local_files_only=True)
     missing = [name for name in ("pad_token", "cls_token", "sep_token") if getattr(tokenizer, name) is None]

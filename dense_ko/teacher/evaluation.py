@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
+from dense_ko.teacher.asked import RanksByItself, Teacher
 from dense_ko.teacher.figures import write_histograms
 from dense_ko.teacher.reranking import Relevance, bm25_rankings, rerank, split_scores
 from dense_ko.teacher.separation import separation
@@ -18,9 +19,6 @@ from retrieval_ko.evaluation.judging import judge, queries_of
 from retrieval_ko.evaluation.significance import paired_p_value
 from retrieval_ko.files import write_json
 from retrieval_ko.terms import Tokenization
-
-if TYPE_CHECKING:
-    from dense_ko.teacher.model import CrossEncoderTeacher
 
 SHOWN = ("ndcg@1", "ndcg@3", "ndcg@5", "ndcg@10", "mrr@10", "recall@10")
 
@@ -44,7 +42,7 @@ class TeacherEvaluation:
 
 
 def evaluate_teacher(
-    teacher: CrossEncoderTeacher,
+    teacher: Teacher,
     collection: Collection,
     split: str,
     *,
@@ -55,7 +53,7 @@ def evaluate_teacher(
     workers: int = 1,
     on_progress: Callable[[int, int], None] | None = None,
 ) -> TeacherEvaluation:
-    """Re-rank BM25's best passages of a split and judge both orders.
+    """Re-rank BM25's best passages of a split and judge both orders; an ensemble's own ranking of the whole collection besides.
 
     Args:
         teacher: is asked.
@@ -80,6 +78,10 @@ def evaluate_teacher(
     after = rerank(teacher, part, queries, before, batch_size, on_progress=lambda done: on_progress(done, pairs) if on_progress else None)
     name = f"bm25-{tokenization}"
     rows = [judge(name, before, part, split), judge(f"{name}+teacher", after, part, split)]
+    if hasattr(teacher, "rank"):
+        finder = cast(RanksByItself, teacher)
+        found = {query: finder.rank(query, text, depth) for query, text in queries.items()}
+        rows.append(judge("teacher alone", found, part, split))
     positives, negatives, margins = split_scores(after, Relevance(part, split))
     by_query = [row.scores.by_query["ndcg@10"] for row in rows]
     report = {

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from dense_ko.teacher.asked import Asked
 from dense_ko.teacher.lora import LORA_CARD, restore_adapters, save_adapters
 from retrieval_ko.errors import DataError, ModelError
 from retrieval_ko.files import new_folder, read_json, write_json
@@ -19,6 +20,8 @@ from training_ko.libraries import quiet_libraries
 if TYPE_CHECKING:
     from numpy.typing import NDArray
     from transformers import PreTrainedTokenizerFast
+
+    from retrieval_ko.records import Passage
 
 logger = logging.getLogger(__name__)
 
@@ -171,6 +174,19 @@ class CrossEncoderTeacher:
             query, _ = pairs[int(np.flatnonzero(~np.isfinite(found))[0])]
             raise ModelError(f"The teacher's score for {query[:60]!r} is not a number.", "Its weights are damaged; train it anew.")
         return found
+
+    def score_candidates(
+        self,
+        asked: Sequence[Asked],
+        passages: Mapping[str, Passage],
+        batch_size: int = 32,
+        *,
+        on_progress: Callable[[int], None] | None = None,
+    ) -> list[list[float]]:
+        """Return a logit for every passage of every query; arguments and errors as in `dense_ko.teacher.asked` and `scores`."""
+        texts = [(one.text, passages[passage].passage_text) for one in asked for passage in one.passages]
+        logits = iter(self.scores(texts, batch_size, on_progress=on_progress).tolist())
+        return [[next(logits) for _ in one.passages] for one in asked]
 
     def _scored(self, pairs: Sequence[Pair]) -> NDArray[np.float32] | None:
         try:

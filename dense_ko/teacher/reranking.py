@@ -7,19 +7,19 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from dense_ko.teacher.asked import Asked, Teacher
 from retrieval_ko.bm25 import Bm25Index, Ranking
 from retrieval_ko.collection import Collection, parents_of
 from retrieval_ko.evaluation.judging import judge, queries_of
 from retrieval_ko.pairs.mining import unmarked_answers
 from retrieval_ko.records import TrainingPair
 from retrieval_ko.terms import Tokenization
+from training_ko.dev_figures import DevFigures
 from training_ko.dev_part import dev_part
 from training_ko.recording import DEV_METRIC
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
-
-    from dense_ko.teacher.model import CrossEncoderTeacher
 
 BM25 = "bm25"
 
@@ -33,7 +33,7 @@ def bm25_rankings(
 
 
 def rerank(
-    teacher: CrossEncoderTeacher,
+    teacher: Teacher,
     collection: Collection,
     queries: Mapping[str, str],
     rankings: Mapping[str, Ranking],
@@ -51,13 +51,12 @@ def rerank(
         batch_size: pairs that go through the teacher at once.
         on_progress: called with the number of pairs done.
     """
-    asked = [(query, passage) for query, ranking in rankings.items() for passage, _ in ranking]
-    texts = [(queries[query], collection.passages[passage].passage_text) for query, passage in asked]
-    logits = teacher.scores(texts, batch_size, on_progress=on_progress)
-    found: dict[str, Ranking] = {query: [] for query in rankings}
-    for (query, passage), logit in zip(asked, logits.tolist(), strict=True):
-        found[query].append((passage, logit))
-    return {query: sorted(ranking, key=lambda hit: (-hit[1], hit[0])) for query, ranking in found.items()}
+    asked = [Asked(query, queries[query], [passage for passage, _ in ranking]) for query, ranking in rankings.items()]
+    logits = teacher.score_candidates(asked, collection.passages, batch_size, on_progress=on_progress)
+    return {
+        one.query: sorted(zip(one.passages, scores, strict=True), key=lambda hit: (-hit[1], hit[0]))
+        for one, scores in zip(asked, logits, strict=True)
+    }
 
 
 class Relevance:
@@ -144,9 +143,10 @@ class RerankingMeasurement:
         self._rankings = bm25_rankings(self.collection, self._queries, depth, tokenization)
         self.before = judge(BM25, self._rankings, self.collection, split).scores.mean["ndcg@10"]
 
-    def __call__(self, teacher: CrossEncoderTeacher) -> dict[str, float]:
-        """Return dev_ndcg@10 after re-ranking, and dev_margin: the mean lead of relevant passages, in logits."""
+    def __call__(self, teacher: Teacher) -> dict[str, float]:
+        """Return dev_ndcg@10 and dev_recall@10 after re-ranking, and dev_margin: the mean lead of relevant passages, in logits."""
         found = rerank(teacher, self.collection, self._queries, self._rankings, self._batch_size)
         _, _, margins = split_scores(found, self._relevance)
-        after = judge("teacher", found, self.collection, self._split).scores.mean["ndcg@10"]
-        return {DEV_METRIC: after, "dev_margin": float(np.mean(margins)) if margins else 0.0}
+        result = judge("teacher", found, self.collection, self._split)
+        figures = {DEV_METRIC: result.scores.mean["ndcg@10"], "dev_recall@10": result.scores.mean["recall@10"]}
+        return DevFigures(figures | {"dev_margin": float(np.mean(margins)) if margins else 0.0}, result, self.collection, self._split)

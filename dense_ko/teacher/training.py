@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
-from dense_ko.teacher.building import build_teacher
+from dense_ko.teacher.building import build_teacher, check_vocabulary
 from dense_ko.teacher.data import PairCollator, limited
 from dense_ko.teacher.losses import TeacherLoss
 from dense_ko.teacher.model import CrossEncoderTeacher
@@ -71,9 +71,11 @@ def plan_teacher(settings: TeacherSettings, collection: Collection) -> TeacherPl
     Raises:
         UsageError: the batch cannot be shared among the processes.
         DataError: a split, a pair file or negatives are missing.
+        ModelError: the vocabulary is no tokenizer's folder.
     """
     training, asked = settings.training, settings.rerank
     share_of_batch(training.batch_size)
+    check_vocabulary(settings.model.vocabulary)
     dev = RerankingMeasurement(
         collection, settings.dev_split, training.eval_queries, training.eval_passages, asked.depth, asked.tokenization
     )

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import os
-from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from dense_ko.building import build_bi_encoder
 from dense_ko.encoder import BiEncoder
@@ -18,38 +17,28 @@ from retrieval_ko.collection import Collection
 from retrieval_ko.errors import DataError
 from retrieval_ko.runs import Run
 from retrieval_ko.terms import available_cores
-from training_ko.arguments import main_process, process_count, process_number, share_of_batch, training_arguments
-from training_ko.batches import BatchOrder, Shares, StepBatches, order_of
+from training_ko.arguments import main_process, process_count, process_number
+from training_ko.batches import Shares, StepBatches
 from training_ko.checkpoints import Progress, failures_recorded
 from training_ko.collator import Collator
-from training_ko.data import Source, read_sources
+from training_ko.data import read_sources
 from training_ko.libraries import quiet_libraries
-from training_ko.recording import DEV_METRIC, OnProgress, RunRecorder
+from training_ko.recording import OnProgress, RunRecorder
+from training_ko.run import Plan as RunPlan
 from training_ko.run import (
     TrainedModel,
+    arguments_of,
     begin,
-    check_model,
     count_cut_queries,
-    counted,
-    other_collections,
+    finish,
+    fit,
     parameter_count,
+    plan_of,
     resume_point,
-    schedule_of,
 )
-from training_ko.trainer import Schedule
 
-
-@dataclass(frozen=True)
-class Plan:
-    """What a run would do: its data, read and checked, and its steps."""
-
-    settings: DenseTrainSettings
-    collection: Collection
-    others: dict[Path, Collection]
-    sources: list[Source]
-    order: BatchOrder
-    schedule: Schedule
-    dev: DevMeasurement
+Plan: TypeAlias = RunPlan[DenseTrainSettings]
+"""What a run of a bi-encoder would do."""
 
 
 def plan(settings: DenseTrainSettings, collection: Collection) -> Plan:
@@ -64,24 +53,24 @@ def plan(settings: DenseTrainSettings, collection: Collection) -> Plan:
         DataError: a split, a pair file, negatives or a teacher's scores are missing.
     """
     training = settings.training
-    share_of_batch(training.batch_size)
-    dev = DevMeasurement(
-        collection,
-        settings.dev_split,
-        training.eval_queries,
-        training.eval_passages,
-        temperature=settings.ranking.temperature,
-        batch_size=training.batch_size,
-    )
-    others = other_collections(settings)
-    sources = read_sources(settings, collection, others)
-    if settings.guard.guide == TEACHER and not any(example.scores for source in sources for example in source.examples):
+
+    def dev() -> DevMeasurement:
+        return DevMeasurement(
+            collection,
+            settings.dev_split,
+            training.eval_queries,
+            training.eval_passages,
+            temperature=settings.ranking.temperature,
+            batch_size=training.batch_size,
+        )
+
+    planned = plan_of(settings, collection, dev, read_sources)
+    if settings.guard.guide == TEACHER and not any(example.scores for source in planned.sources for example in source.examples):
         raise DataError(
             "guard.guide: no training pair has a teacher's scores that could guard it.",
             'A pair\'s scores stand in its line: "scores": {"PASSAGE": 12.5, …}; without a teacher use guard.guide: self.',
         )
-    order = order_of(sources, training.batch_size, training.seed)
-    return Plan(settings, collection, others, sources, order, schedule_of(training, order.steps_per_epoch), dev)
+    return planned
 
 
 def train(
@@ -121,10 +110,7 @@ def train(
         begun = run.metadata()
         encoder.describe_run(settings.model_dump(mode="json"), begun["data"], settings.training.seed, begun["git_commit"])
         progress = _fit(planned, encoder, run, checkpoint, facts, on_progress)
-    best = float(progress.best_ndcg or 0.0)
-    if main_process():
-        run.end("finished", **{DEV_METRIC: best}, best_step=progress.best_step, stopped_early=progress.stopped_early, **facts)
-    return TrainedModel(run=run, model_folder=run.folder / "model", dev_ndcg=best)
+    return finish(run, progress, facts)
 
 
 def _fit(
@@ -137,15 +123,6 @@ def _fit(
 ) -> Progress:
     settings, training, schedule = planned.settings, planned.settings.training, planned.schedule
     progress = Progress.read(resumed_from) if resumed_from else Progress(chunk_size=training.chunk_size)
-    arguments = training_arguments(
-        training,
-        run.folder,
-        num_train_epochs=1,
-        max_steps=schedule.steps,
-        eval_strategy="no",
-        save_strategy="no",
-        ignore_data_skip=True,  # the batches start at the run's step by themselves
-    )
     cut = count_cut_queries(planned.sources, encoder.tokenizer, encoder.get_max_seq_length("query"), run)
     facts |= {"processes": process_count(), "parameters": parameter_count(encoder), **cut}
     guide = settings.guard.guide
@@ -163,7 +140,7 @@ def _fit(
         guided or encoder,
         DenseLoss(settings.ranking, guard_of(settings.guard), encoder.get_embedding_dimension() if guided else None),
         training,
-        arguments,
+        arguments_of(training, run, schedule),
         batches,
         schedule,
         measure=lambda _: planned.dev(encoder),
@@ -171,24 +148,9 @@ def _fit(
         recorder=RunRecorder(run, on_progress, batch_ids=lambda step: batches.ids(step - 1), headline=HEADLINE),
         progress=progress,
     )
-    if resumed_from is None:
-        trainer.evaluate()
-    with counted(progress, facts):
-        if not progress.stopped_early:
-            trainer.train(resume_from_checkpoint=str(resumed_from) if resumed_from else None)
-    check_model(run, progress)
-    return progress
+    return fit(trainer, run, resumed_from, facts)
 
 
 def as_json(planned: Plan, encoder: BiEncoder) -> dict[str, Any]:
     """Return what `lex-dpr train --dry-run` shows."""
-    return {
-        "sources": [{"name": source.name, "pairs": len(source.examples), "weight": source.weight} for source in planned.sources],
-        "passages": len(planned.collection.passages),
-        "dev_queries": len(planned.dev.collection.relevant(planned.settings.dev_split)),
-        "dev_passages": len(planned.dev.collection.passages),
-        **asdict(planned.schedule),
-        "dimensions": encoder.get_embedding_dimension(),
-        "template": str(encoder.template),
-        "parameters": parameter_count(encoder),
-    }
+    return planned.as_json(encoder, dimensions=encoder.get_embedding_dimension(), template=str(encoder.template))

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,9 +23,9 @@ from retrieval_ko.files import new_file
 from sparse_ko.vocabulary.audit import special_ids
 from sparse_ko.vocabulary.sources import count_lines, read_texts, text_files
 from sparse_ko.vocabulary.tokenizer import read_tokenizer, tokenizer_file
+from training_ko.piece_vectors import CARD, TENSOR, load_embeddings
 
-if TYPE_CHECKING:
-    from torch import Tensor
+__all__ = ["co_occurrences", "embed_pieces", "load_embeddings", "positive_pmi", "truncated_svd"]
 
 WINDOW = 5
 """Pieces to each side that count as company; a Korean eojeol has two or three."""
@@ -38,7 +38,6 @@ DENSE_ROWS = 2_000
 _TEXTS_AT_ONCE = 2_000
 _PAIRS_AT_ONCE = 10_000_000
 """Pairs that are counted in memory before they are added to the matrix: 80 MB."""
-_TENSOR, _CARD = "vectors", "vocabulary"
 
 
 def co_occurrences(rows: Iterable[Sequence[int] | NDArray[np.int64]], size: int, window: int = WINDOW) -> csr_matrix:
@@ -166,7 +165,7 @@ def embed_pieces(
     vectors = truncated_svd(positive_pmi(counts), dimensions)
     card = json.dumps({"window": window, "pieces": pieces}, ensure_ascii=False)
     with new_file(Path(out)) as temporary:
-        save_file({_TENSOR: vectors}, temporary, metadata={_CARD: card})  # one entry: safetensors writes several in any order
+        save_file({TENSOR: vectors}, temporary, metadata={CARD: card})  # one entry: safetensors writes several in any order
     known = int((np.abs(vectors).sum(axis=1) > 0).sum())
     return {"pieces": len(pieces), "with_vector": known, "pairs": int(counts.nnz), "dimensions": dimensions}
 
@@ -186,30 +185,3 @@ def _rows(tokenizer: Tokenizer, texts: Iterable[str], special: set[int]) -> Iter
             yield from encoded()
             batch.clear()
     yield from encoded()
-
-
-def load_embeddings(path: Path, pieces: Sequence[str]) -> Tensor:
-    """Return the vectors of `pieces` from a file of `sparse-ko vocab embed`, shape [len(pieces), dimensions], float32, of length 1.
-
-    A piece that the file lacks, or that stood beside no other, has a vector of zeros: the caller gives it a direction.
-
-    Raises:
-        ModelError: the file is missing or is none of `sparse-ko vocab embed`, or not half of the pieces are in it.
-    """
-    import torch
-    from safetensors import SafetensorError, safe_open
-
-    remedy = "Write it with: sparse-ko vocab embed --tokenizer DIR --input FILE --out FILE.safetensors"
-    try:
-        with safe_open(str(path), framework="pt") as file:
-            known = json.loads((file.metadata() or {})[_CARD])["pieces"]
-            vectors: Tensor = file.get_tensor(_TENSOR).float()
-    except (OSError, SafetensorError, KeyError, ValueError) as failure:
-        raise ModelError(f"{path} holds no vectors of pieces: {failure}.", remedy) from failure
-    places = {piece: place for place, piece in enumerate(known)}
-    found = [places.get(piece, -1) for piece in pieces]
-    if sum(place >= 0 for place in found) * 2 < len(found):
-        missing = sum(place < 0 for place in found)
-        raise ModelError(f"{path} lacks {missing:,} of {len(found):,} pieces: it was made for another vocabulary.", remedy)
-    rows = torch.cat([vectors, torch.zeros(1, vectors.shape[1])])[found]
-    return torch.nn.functional.normalize(rows, dim=1)

@@ -1,8 +1,11 @@
 """What a run begins with: from scratch, over a pre-trained body, from a base."""
 
+import json
+
 import numpy as np
 import pytest
 import torch
+from safetensors.numpy import save_file
 from transformers import AutoModel
 
 from dense_ko import BiEncoder, TemplateMode
@@ -27,6 +30,66 @@ def test_a_bag_does_not_mind_the_order_of_words_and_layers_do(build):
     orders = ["보증금 신청 허가", "허가 보증금 신청"]
     bag = build(layers=0).encode_passages(orders)
     np.testing.assert_allclose(bag[0], bag[1], atol=1e-6)
+
+
+def test_a_bag_is_computed_once_a_piece_and_is_the_stock_model(build, texts, tmp_path):
+    from sentence_transformers import SentenceTransformer
+
+    encoder = build(layers=0)
+    encoder.save(tmp_path / "model")
+    stock = SentenceTransformer(str(tmp_path / "model"), device="cpu")
+    stock.max_seq_length = encoder.get_max_seq_length("document")
+    np.testing.assert_allclose(encoder.encode_passages(texts), stock.encode(texts), atol=1e-5)
+
+
+def test_a_bag_is_trained_as_the_stock_model_is(build):
+    encoder = build(layers=0)
+    features = encoder.tokenize(["보증금을 신청한다", "보증금 허가"], "document")
+    table = encoder.model[0].auto_model.embeddings.word_embeddings.weight
+    encoder.embed(features, "document")[:, 0].sum().backward()
+    found, table.grad = table.grad, None
+    encoder.model(dict(features))["sentence_embedding"][:, 0].sum().backward()
+    torch.testing.assert_close(found, table.grad, atol=1e-6, rtol=1e-4)
+
+
+def test_a_bag_stays_one_when_it_is_trained(build):
+    trained = {name for name, parameter in build(layers=0).module.named_parameters() if parameter.requires_grad}
+    assert any("word_embeddings" in name for name in trained)
+    assert not any("position" in name or "token_type" in name for name in trained)
+
+
+def test_where_places_have_vectors_of_their_own_a_text_is_read_in_order(build, tmp_path):
+    encoder = build(layers=0)
+    with torch.no_grad():
+        encoder.model[0].auto_model.embeddings.position_embeddings.weight[2, :16] = 0.5
+    encoder.save(tmp_path / "model")
+    one, other = BiEncoder.load(tmp_path / "model").encode_passages(["보증금 신청 허가", "허가 보증금 신청"])
+    assert abs(one - other).max() > 1e-3
+
+
+def test_pieces_that_keep_the_same_company_start_near_each_other(build, bases, tmp_path):
+    pieces = list(scratch_tokenizer(bases / "vocabulary", 48).get_vocab())
+    vectors = np.random.default_rng(0).standard_normal((len(pieces), 128)).astype(np.float32)
+    vectors[pieces.index("허가")] = vectors[pieces.index("점용")]
+    vectors[pieces.index("상속")] = 0  # kept no company
+    card = {"vocabulary": json.dumps({"window": 5, "pieces": pieces})}
+    save_file({"vectors": vectors}, tmp_path / "v.safetensors", metadata=card)
+    encoder = build(layers=0, dimensions=128, embeddings=tmp_path / "v.safetensors")
+    rows = encoder.model[0].auto_model.embeddings.word_embeddings.weight.detach()
+    one, kin, other, alone = (rows[encoder.tokenizer.convert_tokens_to_ids(piece)] for piece in ("허가", "점용", "도로", "상속"))
+    cosine = torch.nn.functional.cosine_similarity
+    assert cosine(one, kin, dim=0) == pytest.approx(0.5, abs=0.2)  # half of each direction is its own
+    assert abs(cosine(one, other, dim=0)) < 0.35
+    assert alone.norm() > 0
+
+
+def test_vectors_of_another_length_are_refused(build, bases, tmp_path):
+    pieces = list(scratch_tokenizer(bases / "vocabulary", 48).get_vocab())
+    save_file(
+        {"vectors": np.ones((len(pieces), 8), dtype=np.float32)}, tmp_path / "v", metadata={"vocabulary": json.dumps({"pieces": pieces})}
+    )
+    with pytest.raises(ModelError, match=r"8 dimensions, the model 32(.|\n)*model\.dimensions=8"):
+        build(layers=0, embeddings=tmp_path / "v")
 
 
 def test_what_stands_at_the_edges_of_a_text_weighs_next_to_nothing(build):

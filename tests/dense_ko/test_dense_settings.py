@@ -28,8 +28,8 @@ def test_the_packaged_configs_are_read(path):
     assert settings.collection is not None
 
 
-def test_there_are_the_three_that_everything_is_shown_with():
-    assert {"static", "mini", "e5-small-lora"} <= {path.stem for path in CONFIGS}
+def test_there_are_those_that_everything_is_shown_with():
+    assert {"static", "mini", "law", "e5-small-lora"} <= {path.stem for path in CONFIGS}
 
 
 def test_the_published_config_is_read(tmp_path):
@@ -92,6 +92,7 @@ def test_what_is_ours_goes_through_unchanged(values):
         ("{}", "sparse-ko vocab train"),
         ("{base: a/b, vocabulary: c}", "brings its own"),
         ("{pretrained: a, vocabulary: c}", "brings its own"),
+        ("{base: a/b, embeddings: c}", "model.embeddings"),
         ("{vocabulary: c, lora: {r: 8}}", "model.lora"),
         ("{vocabulary: c, dimensions: 30}", "30 dimensions cannot be shared among 4 heads"),
         ("{base: a/b, lora: {targets: []}}", "no layer would be trained"),

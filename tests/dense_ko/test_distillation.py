@@ -93,6 +93,17 @@ def test_the_total_is_the_weighted_sum_and_shares_add_up():
     assert found.figures["positive_cosine"] == pytest.approx(np.mean([0.8, 0.6, 0.9]))
 
 
+def test_the_in_batch_part_is_infonce_times_its_temperature():
+    asked = DistillationLossSettings(in_batch_weight=2, in_batch_temperature=0.1)
+    found = DistillationLoss(asked)(batch_of(COSINES, TEACHER))
+    rows = np.array(COSINES) / 0.1
+    expected = 0.1 * np.mean(np.log(np.exp(rows).sum(axis=1)) - np.diag(rows))
+    assert found.parts["in_batch"].value == pytest.approx(expected)
+    without = DistillationLoss(DistillationLossSettings())(batch_of(COSINES, TEACHER))
+    assert "in_batch" not in without.parts
+    assert found.total.item() == pytest.approx(without.total.item() + 2 * expected)
+
+
 def test_without_a_teacher_there_is_nothing_to_learn():
     with pytest.raises(DataError, match="learns from a teacher's scores"):
         DistillationLoss(DistillationLossSettings())(batch_of(COSINES))
@@ -170,14 +181,14 @@ def test_every_candidate_has_the_teachers_score(teacher, folder, collection):
 
 def test_what_the_teacher_holds_for_an_answer_is_left_out(folder, collection, teacher, monkeypatch):
     """Logits by hand: the answer 2, the negatives 3, 1, -1 and -4; 95 % of the answer's probability lies between 1 and 2."""
-    monkeypatch.setattr(teacher, "scores", lambda texts, batch_size: np.tile([2.0, 3.0, 1.0, -1.0, -4.0], len(texts) // 5))
+    monkeypatch.setattr(teacher, "scores", lambda texts, batch_size, **_: np.tile([2.0, 3.0, 1.0, -1.0, -4.0], len(texts) // 5))
     report = scored_with(teacher, folder, collection, CandidateSettings(k=4))
     assert report.left_out == 5
     for before, after in zip(
         read_pairs(folder / "pairs" / "train.jsonl"), read_pairs(folder / "pairs" / "train-scored.jsonl"), strict=True
     ):
         assert after.hard_negatives == [*before.hard_negatives, *before.random_negatives][1:]
-    monkeypatch.setattr(teacher, "scores", lambda texts, batch_size: np.zeros(len(texts)))
+    monkeypatch.setattr(teacher, "scores", lambda texts, batch_size, **_: np.zeros(len(texts)))
     with pytest.raises(DataError, match="every one of 20 negatives"):
         scored_with(teacher, folder, collection, CandidateSettings(k=5))
 
@@ -190,7 +201,7 @@ def test_scoring_that_was_stopped_goes_on_and_ends_the_same(teacher, folder, col
     target.unlink()
     ask, calls = teacher.scores, []
 
-    def stop_at_the_second(texts, batch_size):
+    def stop_at_the_second(texts, batch_size, **_):
         calls.append(len(texts))
         if len(calls) == 2:
             raise KeyboardInterrupt

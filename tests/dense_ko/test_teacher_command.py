@@ -91,6 +91,15 @@ def test_what_is_wrong_is_said_with_the_way_out(places, tmp_path):
     assert "vocabulary" in both.stderr
 
 
+def test_a_folder_without_a_tokenizer_is_found_before_anything_begins(places, tmp_path):
+    words = ["--collection", places / "collection", "--vocabulary", tmp_path, "--out", tmp_path / "run"]
+    for command in (["teacher", "train", "scratch"], ["distill", "scratch", "--teacher", places / "teacher"]):
+        answer = call(*command, *words)
+        assert answer.exit_code == 1
+        assert "no tokenizer.json" in answer.stderr
+        assert not (tmp_path / "run").exists()  # else the corrected command would find a run there
+
+
 def test_the_earlier_flags_of_the_teacher_become_settings():
     told = [
         "--data_version",
