@@ -96,3 +96,17 @@ def test_without_faiss_the_way_out_is_said(monkeypatch):
     with pytest.raises(UsageError, match="needs FAISS") as failure:
         approximate_search(IDS, PASSAGES, PASSAGES, 2)
     assert "pip install faiss-cpu" in failure.value.remedy
+
+
+def test_the_graph_finds_nearly_what_exact_search_finds_with_the_same_scores():
+    chance = np.random.default_rng(7)
+    vectors = chance.normal(size=(3040, 24)).astype(np.float32)
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    passages, queries = vectors[:3000], vectors[3000:]
+    ids = [f"p{number}" for number in range(len(passages))]
+    exact, near = exact_search(ids, passages, queries, k=10), approximate_search(ids, passages, queries, k=10)
+    assert recall_between(exact, near, k=10) > 0.9
+    for query, ranking in zip(queries, near, strict=True):
+        scores = [score for _, score in ranking]
+        assert scores == pytest.approx([float(passages[ids.index(passage)] @ query) for passage, _ in ranking], abs=1e-5)
+        assert scores == sorted(scores, reverse=True)
