@@ -62,7 +62,7 @@ def build_encoder(settings: TrainSettings, collection: Collection, workers: int 
     table = None
     if asked.form == "doc-only":
         frequencies, _ = token_statistics(tokenizer, passages, asked.max_tokens)
-        table = lucene_idf(frequencies, len(passages))
+        table = query_weights(frequencies, len(passages), asked.query_max_df)
         table[tokenizer.all_special_ids] = 0
     return SparseEncoder(stock_network(model, tokenizer, asked.max_tokens, activation=asked.activation, query_table=table))
 
@@ -110,7 +110,17 @@ def _floor(settings: TrainSettings, tokenizer: PreTrainedTokenizerFast, passages
             learnt = load_embeddings(asked.embeddings, pieces)
             vectors = torch.where(learnt.any(dim=1, keepdim=True), learnt, vectors)
     torch.manual_seed(settings.training.seed)
-    return new_floor(card, tokenizer, idf, vectors=vectors, model=model)
+    return new_floor(
+        card, tokenizer, idf, queries=query_weights(frequencies, len(passages), asked.query_max_df), vectors=vectors, model=model
+    )
+
+
+def query_weights(frequencies: Tensor, passages: int, max_df: float) -> Tensor:
+    """Return what each token weighs in a query before training: its idf, or 0 where more than `max_df` of the passages have it.
+
+    A weight of 0 gets no gradient through the table's ReLU, so it stays 0.
+    """
+    return lucene_idf(frequencies, passages) * (frequencies <= max_df * passages)
 
 
 def token_statistics(tokenizer: PreTrainedTokenizerFast, texts: Iterable[str], max_tokens: int) -> tuple[Tensor, float]:

@@ -60,6 +60,8 @@ class ModelSettings(Settings):
     activation: Literal["log1p", "log1p-twice"] = "log1p"
     """Of a dimension: log1p(relu(x)) (SPLADE) or log1p(log1p(relu(x))) (the ℓ0 activation)."""
     lexical_floor: LexicalFloorSettings = LexicalFloorSettings()
+    query_max_df: float = Field(default=1.0, gt=0, le=1)
+    """Tokens that a larger share of the passages has weigh nothing in a query that is a table; 1: all of them weigh something."""
     max_tokens: int = Field(default=256, ge=16, le=512)
     """Where a passage is cut, [CLS] and [SEP] included. The ML Commons tokenizer never passes more than 512."""
     max_query_tokens: int = Field(default=64, ge=8, le=512)

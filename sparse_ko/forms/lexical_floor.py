@@ -258,7 +258,13 @@ def random_vectors(vocabulary: int, dimensions: int, seed: int) -> Tensor:
 
 
 def new_floor(
-    card: FloorCard, tokenizer: PreTrainedTokenizerFast, idf: Tensor, *, vectors: Tensor | None = None, model: PreTrainedModel | None = None
+    card: FloorCard,
+    tokenizer: PreTrainedTokenizerFast,
+    idf: Tensor,
+    *,
+    queries: Tensor | None = None,
+    vectors: Tensor | None = None,
+    model: PreTrainedModel | None = None,
 ) -> FloorNetwork:
     """Return a lexical floor before its first step: BM25.
 
@@ -266,6 +272,7 @@ def new_floor(
         card: sizes and parameters.
         tokenizer: the vocabulary.
         idf: of every token, shape [vocabulary].
+        queries: what each token weighs in a query, shape [vocabulary]; None: its idf.
         vectors: where the static body's vectors start, shape [vocabulary, dimensions].
         model: the masked language model of the transformer body.
     """
@@ -277,4 +284,7 @@ def new_floor(
         assert vectors is not None
         body = BagOfTokens(vectors)
     with quiet_libraries():
-        return FloorNetwork(LexicalFloor(card, idf * searchable, searchable, body), tokenizer)
+        module = LexicalFloor(card, idf * searchable, searchable, body)
+        if queries is not None:
+            module.query_table = nn.Parameter(queries * searchable)
+        return FloorNetwork(module, tokenizer)

@@ -77,6 +77,10 @@ class StockNetwork:
                 f"The tokenizer has {len(self.tokenizer):,} tokens, the model only {dimensions:,} dimensions: they do not belong together."
             )
         self._swap(SpladePooling, MaximumFirst)
+        table = self.query_table
+        if table is not None and table.requires_grad:
+            # a token that weighs nothing in a query stays silent, as behind the lexical floor's ReLU
+            table.register_hook(lambda gradient: gradient * (table.detach() != 0))  # type: ignore[no-untyped-call]
 
     @property
     def query_table(self) -> nn.Parameter | None:

@@ -117,3 +117,31 @@ def test_weights_that_do_not_fit_are_refused(floors, tmp_path):
 def test_it_has_no_stock_model_inside(floor):
     with pytest.raises(ModelError, match="lexical-floor"):
         _ = floor.stock
+
+
+@pytest.mark.parametrize("form", ["doc-only", "lexical-floor"])
+def test_what_most_passages_have_weighs_nothing_in_a_query_and_never_will(form, collection):
+    settings = TrainSettings.model_validate(
+        {
+            "name": "floor",
+            "vocabulary": {"size": 6000},
+            "model": {"form": form, "dimensions": 32, "neighbour_pull": 0, "query_max_df": 0.2},
+        }
+    )
+    encoder = build_encoder(settings, collection)
+    passages = texts_of(collection.passages.values())
+    having = np.zeros(len(encoder.tokenizer))
+    for text in passages:
+        having[sorted(set(token_ids(encoder, text)))] += 1
+    frequent = having > 0.2 * len(passages)
+    assert frequent.sum() > 5
+
+    optimiser = torch.optim.SGD(encoder.module.parameters(), lr=0.1)
+    asked = encoder.embed(encoder.tokenize([passages[0], passages[1]], "query"), "query")
+    found = encoder.embed(encoder.tokenize([passages[2], passages[3]], "document"), "document")
+    (-(asked @ found.T).sum()).backward()
+    optimiser.step()
+    table = encoder.query_table.detach().numpy()
+    assert not table[frequent].any()
+    own = sorted(set(token_ids(encoder, passages[0])))
+    np.testing.assert_array_equal(encoder.encode_query([passages[0]]).toarray()[0, own] > 0, ~frequent[own])
