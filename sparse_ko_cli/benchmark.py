@@ -20,6 +20,7 @@ from retrieval_ko.terminal import exit_on_error, notes, out, print_json, progres
 from sparse_ko_cli.benchmark_scale import scale, shown_phases
 from sparse_ko_cli.cluster import ClusterCommand, ClusterOption, DefaultCommandGroup, JsonOption
 from sparse_ko_cli.query_readers import DenseModelOption, ModelOption, dense_query_reader, query_reader
+from sparse_ko_cli.search_options import SearchOptionsOption, search_options
 
 if TYPE_CHECKING:
     from opensearch_ko.benchmark.measure import Benchmark
@@ -42,7 +43,7 @@ def benchmark_table(report: dict[str, Any]) -> Table:
     segments = f"{conditions['segments']} segment{'' if conditions['segments'] == 1 else 's'}"
     table = Table(
         box=None,
-        caption=f"OpenSearch {conditions['opensearch']}, {conditions['passages']} passages, {conditions['queries']} {conditions['split']} "
+        caption=f"OpenSearch {conditions['opensearch']}, {conditions['passages']} passages, {_asked(conditions)} {conditions['split']} "
         f"queries; timed: {conditions['timed_queries']} × {conditions['rounds']} rounds, one client {conditions['client']}, {segments}. "
         "nDCG at 10; p: its difference from bm25, Holm; enc: reading the query on the client, p50; p50, p90: service; milliseconds; "
         "×: p50 over bm25's; bytes: of a passage in the mode's fields",
@@ -65,6 +66,11 @@ def benchmark_table(report: dict[str, Any]) -> Table:
     for row in report["modes"]:
         table.add_row(*(shown(row) for shown in columns.values()))
     return table
+
+
+def _asked(conditions: dict[str, Any]) -> str:
+    drawn = f" of {conditions['queries_of_the_split']:,}" if "queries_of_the_split" in conditions else ""
+    return f"{conditions['queries']:,}{drawn}"
 
 
 def measure(
@@ -113,9 +119,12 @@ def run(
     ] = None,
     model: ModelOption = None,
     dense_model: DenseModelOption = None,
+    queries: Annotated[
+        int | None, typer.Option(min=1, help="Ask at most so many queries, drawn by a hash of their ids; by default all of the split.")
+    ] = None,
     rounds: Annotated[int, typer.Option(min=1, help="How often each timed query is asked by each mode.")] = 3,
     size: Annotated[int, typer.Option(min=1, max=100, help="Hits that a timed request asks for.")] = 100,
-    timed_queries: Annotated[int, typer.Option(min=1, help="At most so many queries are timed; quality is that of all.")] = 300,
+    timed_queries: Annotated[int, typer.Option(min=1, help="At most so many of them are timed; quality is that of all.")] = 300,
     clients: Annotated[str, typer.Option(help="Sweep: so many clients at once, e.g. 1,2,4,8; none: no sweep.")] = "none",
     sweep_seconds: Annotated[float, typer.Option(min=0.1, help="How long each step of the sweep lasts.")] = 5.0,
     sizes: Annotated[bool, typer.Option(help="Measure bytes; copies the index's fields one after the other.")] = True,
@@ -124,6 +133,10 @@ def run(
         Literal["cluster", "client"] | None,
         typer.Option(help="First fill the index with the collection, encoded in the cluster or here by --model, and say how fast."),
     ] = None,
+    checked_queries: Annotated[
+        int, typer.Option(min=0, help="Queries whose rankings are worked out again here; reads the whole index, 0 leaves it out.")
+    ] = 50,
+    tell: SearchOptionsOption = None,
     ingest_report: Annotated[
         Path | None, typer.Option(help="Take docs/s from what `sparse-ko index --json` printed.", metavar="FILE")
     ] = None,
@@ -150,10 +163,13 @@ def run(
         settings = BenchmarkSettings(
             command=shlex.join(["sparse-ko", *sys.argv[1:]]),
             modes=tuple(mode.strip() for mode in modes.split(",") if mode.strip()),
+            queries=queries,
             rounds=rounds,
             size=size,
             timed_queries=timed_queries,
             sizes=sizes,
+            checked_queries=checked_queries,
+            options=search_options(tell),
             incomplete=incomplete,
             clients=_clients(clients),
             sweep_seconds=sweep_seconds,

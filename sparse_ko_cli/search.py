@@ -15,6 +15,7 @@ from retrieval_ko.errors import UsageError
 from retrieval_ko.terminal import exit_on_error, notes, out, print_json, progress_bar
 from sparse_ko_cli.cluster import ClusterCommand, ClusterOption, DefaultCommandGroup, JsonOption
 from sparse_ko_cli.query_readers import DenseModelOption, ModelOption, dense_query_reader, query_reader
+from sparse_ko_cli.search_options import SearchOptionsOption, search_options
 
 if TYPE_CHECKING:
     from opensearch_ko.queries import SearchAnswer
@@ -44,7 +45,10 @@ def query(
     index: Annotated[str, typer.Option(help="Index to search, or an alias.")],
     cluster: ClusterOption = None,
     mode: Annotated[
-        str, typer.Option(help="bm25, sparse, sparse-tokens, seismic, dense, hybrid-bm25-sparse-rrf …; an unknown one lists them all.")
+        str,
+        typer.Option(
+            help="bm25, sparse, sparse-tokens, seismic, dense, bm25+sparse-rrf, hybrid-bm25-sparse-rrf …; an unknown one lists them all."
+        ),
     ] = "sparse",
     size: Annotated[int, typer.Option(min=1, max=10_000, help="How many hits.")] = 10,
     filters: FilterOption = None,
@@ -55,6 +59,7 @@ def query(
         str | None,
         typer.Option(help="Weights of a hybrid's parts, summing to 1; by default the tuned ones, else alike.", metavar="0.3,0.7"),
     ] = None,
+    tell: SearchOptionsOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Search an index.
@@ -63,13 +68,15 @@ def query(
     """
     with exit_on_error():
         from opensearch_ko.cluster import connect
-        from opensearch_ko.queries import SearchOptions, check_query, mode_named, parse_filters, search
+        from opensearch_ko.queries import check_query, mode_named, parse_filters, search
         from retrieval_ko.text import content_terms
 
         check_query(query)
         mode_named(mode)
         wanted = parse_filters(filters or [])
-        options = SearchOptions(weights={mode: _weights(weights, mode)}) if weights else None
+        options = search_options(tell)
+        if weights:
+            options = options.model_copy(update={"weights": {mode: _weights(weights, mode)}})
         answer = search(
             connect(cluster),
             index,
@@ -178,7 +185,10 @@ def _show_tuning(parts: tuple[str, ...], found: list[Tuning], caption: str) -> N
 
 def _weights(text: str, mode: str) -> tuple[float, ...]:
     if not mode.startswith("hybrid-") and "+" not in mode:
-        raise UsageError(f"--weights {text}: the mode {mode} has no parts.", "Weights are for the hybrid modes and for dense+seismic.")
+        raise UsageError(
+            f"--weights {text}: the mode {mode} has no parts.",
+            "Weights are for modes of several parts: hybrid-…, and those with a + in their name.",
+        )
     try:
         return tuple(float(weight) for weight in text.split(","))
     except ValueError as failure:

@@ -10,6 +10,7 @@ EXACT = {
     "seismic": "sparse",
     "seismic-tokens": "sparse-tokens",
     "sparse-two-phase": "sparse",
+    "sparse-tokens-two-phase": "sparse-tokens",
     "dense": "dense-exact",
     "knn": "dense-exact",
 }

@@ -14,12 +14,14 @@ class BenchmarkSettings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     modes: tuple[str, ...] = ("bm25", "sparse")
+    queries: int | None = Field(default=None, ge=1)
+    """At most so many queries are asked at all, drawn by a hash of their ids; None: all of the split."""
     rounds: int = Field(default=3, ge=1)
     """How often each timed query is asked by each mode; the round for quality before it is the warm-up."""
     size: int = Field(default=DEPTH, ge=1, le=DEPTH)
     """Hits that a timed request asks for. 100 is what OpenSearch Benchmark's workload asks for; a page of results is 10."""
     timed_queries: int = Field(default=300, ge=1)
-    """At most so many queries are timed, chosen by a hash of their ids; quality is measured on all."""
+    """At most so many queries are timed, chosen by a hash of their ids; quality is that of all that are asked."""
     checked_queries: int = Field(default=50, ge=0)
     """Queries whose rankings are worked out again here, and whose postings are counted; 0: neither is done."""
     sizes: bool = True

@@ -1,13 +1,12 @@
-"""Modes that ask several ways at once: fused by the node within one index, by this machine across two."""
+"""Modes that ask several ways at once: fused by the node (`hybrid-bm25-sparse-rrf`), or by this machine (`bm25+sparse-rrf`)."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from itertools import combinations
 from typing import Any, Literal
 
 from opensearch_ko.queries.bodies import hybrid_clause
-from opensearch_ko.queries.context import Answer, Context, SearchRequest, Technique, answer_of, post
+from opensearch_ko.queries.context import Answer, Context, SearchRequest, Technique, answer_of, post, post_together
 from opensearch_ko.queries.fusion import equal_weights, fuse, part_contributions
 from opensearch_ko.queries.search_pipelines import hybrid_pipeline
 from opensearch_ko.queries.single_mode import SingleMode
@@ -52,7 +51,7 @@ class FusedMode:
         Raises:
             UsageError: there are not as many as parts.
         """
-        return _weights_of(self.name, self.parts, context)
+        return _weights_of((self.name,), self.parts, context)
 
 
 @dataclass(frozen=True)
@@ -84,43 +83,74 @@ class HybridMode(FusedMode):
         Every part is asked once more by itself and fused here, by the node's formulas. The node's own `hybrid_score_explanation`
         is of no use: with it 3.6 normalises scores that are normalised already.
         """
-        rankings = [answer_of(post(context, request)).ranking for request in _part_requests(self.parts, encoded, context)]
+        raws, _ = post_together(context, _part_requests(self.parts, encoded, context))
+        rankings = [answer_of(raw).ranking for raw in raws]
         return part_contributions(rankings, self.technique, self.weights(context), context.options.rank_constant)
 
 
 @dataclass(frozen=True)
-class TwoIndexMode(FusedMode):
-    """Two requests, since vectors for HNSW and for SEISMIC cannot stand in one index; fused on this machine by the node's formulas."""
+class ClientFusedMode(FusedMode):
+    """One search a part, sent together and fused on this machine by the node's formulas.
+
+    Within one index it ranks as the node's hybrid does, for the price of its parts: a hybrid of 3.6 scores every passage that has any term,
+    one at a time, where a search by itself skips those that cannot come in (neural-search #1829, mended after 3.6). Across two indexes
+    nothing else is possible: vectors for HNSW and for SEISMIC cannot stand in one.
+
+    Args:
+        technique: None: what the options say.
+    """
+
+    technique: Technique | None
+
+    def weights(self, context: Context) -> tuple[float, ...]:
+        """Return the parts' weights: its own, else those that were tuned for the node's hybrid of the same parts and technique."""
+        return _weights_of((self.name, f"hybrid-{self.name.replace('+', '-')}"), self.parts, context)
 
     def requests(self, encoded: list[Any], context: Context) -> list[SearchRequest]:
         """Return one request a part, each for all the candidates that are fused."""
         return _part_requests(self.parts, encoded, context)
 
     def ask(self, encoded: list[Any], context: Context) -> Answer:
-        """Ask one index after the other, then fuse."""
-        raws = [post(context, request) for request in self.requests(encoded, context)]
-        options = context.options
+        """Ask for the ids of every part's candidates at once, then fuse; what is shown of a hit is fetched for those that came in alone."""
+        weights = self.weights(context)  # first: what is wrong with them is said before anything is sent
+        raws, took = post_together(context, self.requests(encoded, context))
         rankings = [answer_of(raw).ranking for raw in raws]
-        ranking = fuse(rankings, options.fusion, self.weights(context), options.rank_constant)[: context.size]
-        by_id = {hit["_id"]: hit for raw in raws for hit in raw["hits"]["hits"]}
-        took = sum(int(raw["took"]) for raw in raws)
-        hits = [by_id[passage] | {"_score": score} for passage, score in ranking]
+        ranking = fuse(rankings, self._technique(context), weights, context.options.rank_constant)[: context.size]
+        shown, more = _shown([passage for passage, _ in ranking], context)
+        hits = [{"_id": passage, "_score": score, **shown.get(passage, {})} for passage, score in ranking]
+        took += more
         return Answer(ranking, took, {"took": took, "hits": {"hits": hits}, "parts": rankings})
 
     def shares(self, encoded: list[Any], answer: Answer, context: Context) -> dict[str, list[float]]:
         """Return what each part added to each passage's score, by passage id; they sum to the score."""
-        return part_contributions(answer.raw["parts"], context.options.fusion, self.weights(context), context.options.rank_constant)
+        return part_contributions(answer.raw["parts"], self._technique(context), self.weights(context), context.options.rank_constant)
+
+    def _technique(self, context: Context) -> Technique:
+        return self.technique or context.options.fusion
 
 
 def _part_requests(parts: tuple[Part, ...], encoded: list[Any], context: Context) -> list[SearchRequest]:
-    deep = replace(context, size=context.depth, explain=False)
+    deep = replace(context, size=context.depth, source=(), explain=False)
     return [request for part, asked in zip(parts, encoded, strict=True) for request in part_mode(part, context).requests(asked, deep)]
 
 
-def _weights_of(name: str, parts: tuple[Part, ...], context: Context) -> tuple[float, ...]:
-    weights = context.options.weights.get(name) or equal_weights(len(parts))
+def _shown(passages: list[str], context: Context) -> tuple[dict[str, dict[str, Any]], int]:
+    """Return `_source` by passage id, and the node's milliseconds; nothing is asked where only ids are wanted.
+
+    Reading a passage's stored fields costs the node more than finding it (docs/search.md), and most candidates are never shown.
+    """
+    if not context.source or not passages:
+        return {}, 0
+    body = {"size": len(passages), "query": {"ids": {"values": passages}}, "_source": list(context.source)}
+    raw = post(context, SearchRequest(context.index, body))
+    return {hit["_id"]: {"_source": hit["_source"]} for hit in raw["hits"]["hits"]}, int(raw["took"])
+
+
+def _weights_of(names: tuple[str, ...], parts: tuple[Part, ...], context: Context) -> tuple[float, ...]:
+    known = context.options.weights
+    weights = next((known[name] for name in names if known.get(name)), equal_weights(len(parts)))
     if len(weights) != len(parts):
-        raise UsageError(f"{name} has {len(parts)} parts ({', '.join(parts)}), and there are {len(weights)} weights.")
+        raise UsageError(f"{names[0]} has {len(parts)} parts ({', '.join(parts)}), and there are {len(weights)} weights.")
     return weights
 
 
@@ -128,23 +158,28 @@ def _first_missing(parts: tuple[Part, ...], context: Context) -> str | None:
     return next((why for part in parts if (why := part_mode(part, context).missing(context))), None)
 
 
-def _hybrids() -> tuple[HybridMode, ...]:
-    names: tuple[Part, ...] = ("bm25", "sparse", "dense")
-    sets = [*combinations(names, 2), names]
-    return tuple(
-        HybridMode(
-            name=f"hybrid-{'-'.join(parts)}-{suffix}",
-            label=f"{' + '.join(parts)}, {technique}",
-            fields=tuple(field for part in parts for field in _BY_NAME[part].fields),
-            parts=parts,
-            technique=technique,
+def _fields(parts: tuple[Part, ...]) -> tuple[str, ...]:
+    return tuple(field for part in parts for field in _BY_NAME[part].fields)
+
+
+_OF_ONE_INDEX: tuple[tuple[Part, ...], ...] = (("bm25", "sparse"), ("bm25", "dense"), ("sparse", "dense"), ("bm25", "sparse", "dense"))
+
+HYBRID_MODES = tuple(
+    HybridMode(f"hybrid-{'-'.join(parts)}-{suffix}", f"{' + '.join(parts)}, {technique}", _fields(parts), parts, technique)
+    for parts in _OF_ONE_INDEX
+    for suffix, technique in SUFFIXES.items()
+)
+_ACROSS: tuple[tuple[Part, ...], ...] = (("bm25", "seismic"),)
+_DENSE_AND_SEISMIC: tuple[Part, ...] = ("dense", "seismic")
+CLIENT_FUSED_MODES = (
+    *(
+        ClientFusedMode(
+            f"{'+'.join(parts)}-{suffix}", f"{' + '.join(parts)}, {technique}, fused by the client", _fields(parts), parts, technique
         )
-        for parts in sets
+        for parts in (*_OF_ONE_INDEX, *_ACROSS)
         for suffix, technique in SUFFIXES.items()
-    )
-
-
-HYBRID_MODES = _hybrids()
-TWO_INDEX_MODES = (
-    TwoIndexMode("dense+seismic", "dense + SEISMIC, two indexes, fused by the client", ("dense", "seismic:sparse"), ("dense", "seismic")),
+    ),
+    ClientFusedMode(
+        "dense+seismic", "dense + SEISMIC, two indexes, fused by the client", _fields(_DENSE_AND_SEISMIC), _DENSE_AND_SEISMIC, None
+    ),
 )

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from opensearch_ko.queries.context import Answer, Context, Mode, SearchOptions
-from opensearch_ko.queries.hybrid_modes import HYBRID_MODES, TWO_INDEX_MODES
+from opensearch_ko.queries.hybrid_modes import CLIENT_FUSED_MODES, HYBRID_MODES
 from opensearch_ko.queries.single_modes import SINGLE_MODES
 from retrieval_ko.errors import UsageError
 
 __all__ = ["MODES", "Answer", "Context", "Mode", "SearchOptions", "mode_named"]
 
-_ALL: tuple[Mode, ...] = (*SINGLE_MODES, *HYBRID_MODES, *TWO_INDEX_MODES)
+_ALL: tuple[Mode, ...] = (*SINGLE_MODES, *HYBRID_MODES, *CLIENT_FUSED_MODES)
 MODES: dict[str, Mode] = {mode.name: mode for mode in _ALL}
 
 

@@ -15,7 +15,7 @@ from opensearch_ko.queries.bodies import MOST_HITS, SHOWN_FIELDS, Clause
 from opensearch_ko.queries.context import Context, Mode, SearchOptions
 from opensearch_ko.queries.explain import bm25_contributions, seismic_contributions, sparse_contributions
 from opensearch_ko.queries.filters import check_filter
-from opensearch_ko.queries.hybrid_modes import HybridMode, TwoIndexMode
+from opensearch_ko.queries.hybrid_modes import ClientFusedMode, HybridMode
 from opensearch_ko.queries.modes import mode_named
 from opensearch_ko.queries.search_pipelines import saved_weights
 from opensearch_ko.queries.sparse_modes import SeismicMode, SparseMode, SparseTokensMode
@@ -152,7 +152,7 @@ def search(
         reader=reader,
         query_vector=query_vector,
         options=options,
-        tuned=isinstance(chosen, HybridMode | TwoIndexMode),
+        tuned=isinstance(chosen, HybridMode | ClientFusedMode),
     )
     if why := chosen.missing(context):
         raise UsageError(f"--mode {mode} cannot search {index}: {why}")
@@ -188,7 +188,7 @@ def _search(mode: Mode, query: str, context: Context, reader: QueryReader | None
         encoded = mode.encode(query, context)
         answer = mode.ask(encoded, context)
         shares: dict[str, list[float]] = {}
-        if context.explain and isinstance(mode, HybridMode | TwoIndexMode):
+        if context.explain and isinstance(mode, HybridMode | ClientFusedMode):
             shares = mode.shares(encoded, answer, context)
     except ValueError as failure:
         raise UsageError(f"The query cannot be sent: {failure}", "Shorten it, or use another model.") from failure
@@ -200,7 +200,7 @@ def _search(mode: Mode, query: str, context: Context, reader: QueryReader | None
     hits = []
     for passage, score in answer.ranking:
         hit = found[passage]
-        if isinstance(mode, HybridMode | TwoIndexMode):
+        if isinstance(mode, HybridMode | ClientFusedMode):
             terms: dict[str, float] = dict(zip(mode.parts, shares.get(passage, ()), strict=False))
         else:
             terms = _terms(mode, hit.get("_explanation", {}), reader)

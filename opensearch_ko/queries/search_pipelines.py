@@ -15,7 +15,7 @@ WEIGHT_SUM_TOLERANCE = 1e-4
 """The node's own tolerance is 1e-3."""
 
 
-def two_phase_pipeline(ratio: float = 0.4, expansion_rate: float = 5.0) -> dict[str, Any]:
+def two_phase_pipeline(ratio: float, expansion_rate: float) -> dict[str, Any]:
     """Return the pipeline that searches by a query's heavy tokens first, and re-orders what they found by all of them.
 
     It rewrites `neural_sparse` at the top of a query and in `bool.should`, nowhere else, and no SEISMIC field (contract, 2.3).

@@ -5,7 +5,14 @@ from __future__ import annotations
 from opensearch_ko.indexes import DENSE_FIELD, SPARSE_FIELD
 from opensearch_ko.queries.dense_modes import DenseMode, ExactDenseMode, KnnMode
 from opensearch_ko.queries.single_mode import SingleMode
-from opensearch_ko.queries.sparse_modes import SeismicMode, SeismicTokensMode, SparseMode, SparseTokensMode, TwoPhaseMode
+from opensearch_ko.queries.sparse_modes import (
+    SeismicMode,
+    SeismicTokensMode,
+    SparseMode,
+    SparseTokensMode,
+    TwoPhaseMode,
+    TwoPhaseTokensMode,
+)
 from opensearch_ko.queries.text_modes import AnalyzedMode, Bm25Mode
 
 SPARSE_FIELDS = (SPARSE_FIELD,)
@@ -19,6 +26,7 @@ SINGLE_MODES: tuple[SingleMode, ...] = (
     SparseMode("sparse", "sparse, model in the cluster", SPARSE_FIELDS),
     SparseTokensMode("sparse-tokens", "sparse, query read by the client", SPARSE_FIELDS),
     TwoPhaseMode("sparse-two-phase", "sparse, two-phase", SPARSE_FIELDS),
+    TwoPhaseTokensMode("sparse-tokens-two-phase", "sparse, two-phase, query read by the client", SPARSE_FIELDS),
     SeismicMode("seismic", "SEISMIC, model in the cluster", SEISMIC_FIELDS),
     SeismicTokensMode("seismic-tokens", "SEISMIC, query read by the client", SEISMIC_FIELDS),
     DenseMode("dense", "dense HNSW, model in the cluster", DENSE_FIELDS),

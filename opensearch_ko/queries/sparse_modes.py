@@ -65,6 +65,14 @@ class SparseTokensMode(SingleMode):
         return query_tokens_clause(encoded)
 
 
+class TwoPhaseTokensMode(SparseTokensMode):
+    """The same in two phases; this machine reads the query."""
+
+    def extras(self, context: Context) -> dict[str, Any]:
+        """Return the search pipeline."""
+        return {"search_pipeline": two_phase_pipeline(context.options.two_phase_ratio, context.options.expansion_rate)}
+
+
 class SeismicMode(SingleMode):
     """SEISMIC on the companion index; the deployed model reads the query."""
 

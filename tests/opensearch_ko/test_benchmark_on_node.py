@@ -18,7 +18,7 @@ from opensearch_ko.benchmark import inspection
 from opensearch_ko.benchmark.engine_check import check_sparse
 from opensearch_ko.benchmark.folder import check_benchmark_folder, write_progress, write_reports
 from opensearch_ko.benchmark.growth import passages_of_index
-from opensearch_ko.benchmark.measure import run_benchmark
+from opensearch_ko.benchmark.measure import draw, run_benchmark
 from opensearch_ko.benchmark.postings import document_frequencies, postings_per_query
 from opensearch_ko.benchmark.scale import measure_growth
 from opensearch_ko.benchmark.scale_folder import write_scale
@@ -153,6 +153,14 @@ def test_every_mode_is_judged_and_timed_on_the_same_queries(report, benchmark_an
     assert all(counts == dict.fromkeys(QUERIES, 3) for counts in asked.values())
 
 
+def test_fewer_queries_are_drawn_and_judged_alone(cluster, index):
+    few = BenchmarkSettings(modes=("bm25",), queries=4, rounds=1, checked_queries=0, sizes=False)
+    benchmark = run_benchmark(cluster, index, COLLECTION, "test", few)
+    assert benchmark.report["conditions"].items() >= {"queries": 4, "queries_of_the_split": len(QUERIES), "timed_queries": 4}.items()
+    judged = set(benchmark.results[0].scores.by_query["ndcg@10"])  # the others have not failed
+    assert set(draw(QUERIES, 2)) < judged == set(draw(QUERIES, 4)) == {timing.query for timing in benchmark.timings["bm25"]}
+
+
 def test_exact_dense_search_agrees_with_brute_force_on_this_machine(report, context):
     mode, query = MODES["dense-exact"], QUERIES["q03"].text
     asked = np.array(vector(query))
@@ -196,10 +204,7 @@ def test_approximate_modes_are_compared_with_their_exact_ones(report):
 
 def test_postings_are_counted_as_by_hand(report, cluster, index):
     frequencies = Counter(word for passage in PASSAGES.values() for word in set(passage.text.split()))
-    assert document_frequencies(cluster, index, "sparse", [*WORDS, "없는말"]) == {
-        **{word: frequencies[word] for word in WORDS},
-        "없는말": 0,
-    }
+    assert document_frequencies(cluster, index, "sparse", [*WORDS, "없는말"]) == {word: frequencies[word] for word in [*WORDS, "없는말"]}
     by_hand = [sum(frequencies[word] for word in set(query.text.split())) for query in QUERIES.values()]
     assert report["postings"]["sparse-tokens"]["mean"] == pytest.approx(np.mean(by_hand), abs=0.05)
     twice = postings_per_query(cluster, index, "morphemes", {"q": ["전세", "전세"]})

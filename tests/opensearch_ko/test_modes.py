@@ -13,7 +13,7 @@ from opensearch_ko.errors import ClusterError
 from opensearch_ko.indexes import IndexMeta, IndexPlan
 from opensearch_ko.models import predict_sparse, undeploy
 from opensearch_ko.queries import MODES, SearchOptions, fuse, open_context, parse_filters, search, stored_weight
-from opensearch_ko.queries.hybrid_modes import HYBRID_MODES
+from opensearch_ko.queries.hybrid_modes import CLIENT_FUSED_MODES, HYBRID_MODES
 from opensearch_ko.queries.search_pipelines import hybrid_pipeline, saved_weights, search_pipeline_name
 from opensearch_ko.queries.tuning import Tuning, save_tuning, single_rankings
 from retrieval_ko.errors import UsageError
@@ -24,7 +24,7 @@ from query_index import COMMON_LAW, QUERY, RARE_LAW, WORDS, searched_index, word
 pytestmark = pytest.mark.node
 
 HERE = [name for name in MODES if name != "bm25-nori"]  # the embedded node has no nori
-BY_TOKENS = [name for name in HERE if name.startswith(("bm25", "sparse", "seismic"))]
+BY_TOKENS = [name for name in HERE if name.startswith(("bm25", "sparse", "seismic")) and "+" not in name]
 FUSED = [name for name in HERE if name.startswith("hybrid-") or "+" in name]
 RARE = {"term": {"metadata.law": RARE_LAW}}
 
@@ -78,16 +78,17 @@ def cosines(searched):
     }
 
 
-@pytest.mark.parametrize("name", ["sparse", "sparse-tokens", "sparse-two-phase"])
+@pytest.mark.parametrize("name", ["sparse", "sparse-tokens", "sparse-two-phase", "sparse-tokens-two-phase"])
 def test_sparse_scores_are_dot_products(searched, context, name):
     # Every query token's weight is above a tenth of the heaviest, so two phases at that ratio must find what one finds.
     exact = replace(context, options=SearchOptions(two_phase_ratio=0.1))
     assert dict(ask(name, exact)) == pytest.approx(dot_products(searched), rel=1e-5)
 
 
-def test_the_second_phase_adds_what_light_tokens_weigh(searched, context):
+@pytest.mark.parametrize("name", ["sparse-two-phase", "sparse-tokens-two-phase"])
+def test_the_second_phase_adds_what_light_tokens_weigh(searched, context, name):
     halved = replace(context, options=SearchOptions(two_phase_ratio=0.9))
-    exact, found = dot_products(searched), ask("sparse-two-phase", halved)
+    exact, found = dot_products(searched), ask(name, halved)
     heaviest = max(searched.reader.weights(QUERY).items(), key=lambda item: item[1])[0]
     assert {passage for passage, _ in found} == {p for p, fields in searched.passages.items() if heaviest in fields["sparse"]}
     assert dict(found) == pytest.approx({passage: exact[passage] for passage, _ in found}, rel=1e-5)
@@ -153,6 +154,50 @@ def test_the_node_fuses_as_the_client_does(context, mode):
     singles = single_rankings(weighed, mode.parts, {"q": QUERY})
     expected = fuse([singles[part]["q"] for part in mode.parts], mode.technique, weights, rank_constant=20)
     assert dict(ask(mode.name, weighed)) == pytest.approx(dict(expected), rel=2e-4, abs=1e-5)
+
+
+@pytest.mark.parametrize("mode", HYBRID_MODES, ids=lambda mode: mode.name)
+def test_this_machine_fuses_one_request_as_the_node_fuses_a_hybrid(context, mode):
+    twin = MODES[mode.name.removeprefix("hybrid-").replace("-", "+", len(mode.parts) - 1)]
+    tuned = SearchOptions(weights={mode.name: (0.7, 0.3) if len(mode.parts) == 2 else (0.5, 0.2, 0.3)}, rank_constant=20)
+    weighed = replace(context, options=tuned)  # weights that were tuned for the node's hybrid are its twin's too
+    assert (twin.parts, twin.technique) == (mode.parts, mode.technique)
+    assert dict(ask(twin.name, weighed)) == pytest.approx(dict(ask(mode.name, weighed)), rel=2e-4, abs=1e-5)
+
+
+def test_a_mode_that_is_fused_here_asks_once_and_fetches_what_it_shows(context):
+    sent = []
+
+    class Noting:
+        def __getattr__(self, name):
+            return getattr(context.cluster, name)
+
+        def request(self, method, path, body=None, **settings):
+            sent.append((path.rpartition("/")[2], body))
+            return context.cluster.request(method, path, body, **settings)
+
+    few = replace(context, cluster=Noting(), size=3)
+    for mode in CLIENT_FUSED_MODES:
+        sent.clear()
+        ids = mode.ask(mode.encode(QUERY, few), few).ranking
+        assert [path for path, _ in sent] == ["_msearch"], mode.name
+        texts = mode.ask(mode.encode(QUERY, few), few.showing(["text"], explain=False))
+        assert [path for path, _ in sent[1:]] == ["_msearch", "_search"]
+        assert '"_source": ["text"]' not in sent[1][1]
+        assert sent[2][1]["query"] == {"ids": {"values": [passage for passage, _ in ids]}}
+        assert [(hit["_id"], bool(hit["_source"]["text"])) for hit in texts.raw["hits"]["hits"]] == [(passage, True) for passage, _ in ids]
+
+
+def test_a_part_that_fails_is_told_as_a_search_that_fails(searched, context):
+    mode = MODES["bm25+seismic-minmax"]
+    lost = replace(context, companion=f"{context.index}-lost")
+    with pytest.raises(ClusterError, match=f"has no index {context.index}-lost") as refusal:
+        mode.ask(mode.encode(QUERY, lost), lost)
+    assert refusal.value.remedy
+    undeploy(searched.cluster, searched.meta.query.model_id)
+    steps = []
+    assert look(searched, "bm25+sparse-rrf", on_step=steps.append).hits  # the node's own words lead to the model's return
+    assert any("again" in step for step in steps)
 
 
 def test_a_lone_hit_keeps_its_raw_score_under_z_score(searched, context):

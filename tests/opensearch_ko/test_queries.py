@@ -101,7 +101,7 @@ def test_weights_that_do_not_share_one_are_refused(weights):
 @pytest.mark.parametrize("technique", ["min_max", "l2", "z_score", "rrf"])
 def test_a_pipelines_weights_are_read_back(technique):
     assert pipeline_weights(hybrid_pipeline(technique, (0.25, 0.75))) == (0.25, 0.75)
-    assert pipeline_weights(two_phase_pipeline()) is None
+    assert pipeline_weights(two_phase_pipeline(0.3, 5.0)) is None
 
 
 @pytest.mark.parametrize(
@@ -230,5 +230,6 @@ def test_a_damaged_tokenizer_or_table_is_refused(tmp_path):
 
 def test_every_mode_is_explained_in_its_page():
     page = (Path(__file__).parents[2] / "docs" / "search.md").read_text(encoding="utf-8")
-    families = {name.rpartition("-")[0] if name.startswith("hybrid-") else name for name in MODES}
+    fused = {name for name in MODES if name.startswith("hybrid-") or "+" in name}
+    families = {(name in fused and name.rpartition("-")[0]) or name for name in MODES}
     assert [name for name in sorted(families) if f"`{name}" not in page] == []

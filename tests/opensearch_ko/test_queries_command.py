@@ -48,10 +48,11 @@ def found(answer):
         ("bm25", []),
         ("sparse", []),
         ("sparse-tokens", ["--model", "ZIP"]),
-        ("seismic-tokens", ["--model", "ZIP"]),
+        ("seismic-tokens", ["--model", "ZIP", "--option", "heap_factor=5", "--option", "depth=20"]),
         ("knn", ["--dense-model", "DENSE"]),
         ("hybrid-bm25-sparse-dense-minmax", ["--weights", "0.2,0.3,0.5"]),
         ("dense+seismic", ["--weights", "0.2,0.8"]),
+        ("bm25+sparse-minmax", ["--weights", "0.2,0.8"]),
     ],
 )
 def test_a_search_prints_its_hits_as_json(searched, search, mode, options):
@@ -87,6 +88,8 @@ def test_explain_shows_what_was_added(search):
         (["전세", "--mode", "hybrid-bm25-sparse-rrf", "--weights", "viel"], "--weights 0.3,0.7"),
         (["전세", "--mode", "hybrid-bm25-sparse-rrf", "--weights", "0.3,0.3"], "sum to 1"),
         (["전세", "--mode", "hybrid-bm25-sparse-rrf", "--weights", "0.3,0.3,0.4"], "2 parts"),
+        (["전세", "--option", "top=3"], "two_phase_ratio"),
+        (["전세", "--option", "top_n=0"], "--option top_n=0"),
         (["전세", "--size", "10001"], "10000"),
         (["가" * 10_001], "10,000 is the limit"),
         (["tune", "--collection", "nowhere", "--modes", "bm25,seismic"], "bm25,sparse"),
