@@ -43,8 +43,11 @@ def find_config(name: str) -> Path:
 
 
 def packaged_configs() -> list[str]:
-    """Return the names of the configs that come with the package, those of `sparse-ko pretrain` left out."""
-    return [name for name in config_names(PACKAGED_CONFIGS) if not name.startswith("pretrain")]
+    """Return the names of the configs that come with the package, those of `sparse-ko pretrain` left out.
+
+    `sweep preset` writes configs/sweep.yaml, which in a checkout lies among them.
+    """
+    return [name for name in config_names(PACKAGED_CONFIGS) if not name.startswith(("pretrain", "sweep"))]
 
 
 def run_training(settings: TrainSettings, folder: Path, *, resume: bool = False) -> TrainedModel:
