@@ -1,4 +1,4 @@
-"""What README.md tells a reader to type."""
+"""What README.md and the pages under docs/ tell a reader to type."""
 
 import re
 import shlex
@@ -7,17 +7,27 @@ from pathlib import Path
 import pytest
 import typer
 
-from sparse_ko_cli.sparse import app
+from sparse_ko_cli import lexdpr, sparse
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-COMMANDS = [line.split("  #")[0].strip().removeprefix("$ ") for line in README.splitlines() if re.match(r"\s+(\$ )?sparse-ko ", line)]
+PROGRAMS = {"sparse-ko": sparse.app, "lex-dpr": lexdpr.app}
 
 
-@pytest.mark.parametrize("command", COMMANDS)
-def test_every_command_of_the_readme_parses(command):
-    group = root = typer.main.get_command(app)
-    words = shlex.split(command)[1:]
+def commands_in(document):
+    """Commands as they stand in indented lines, remarks and redirections behind them left out, lines that end in a backslash joined."""
+    lines = re.sub(r"\\\n\s*", "", document.read_text(encoding="utf-8")).splitlines()
+    found = [re.split(r"  #| > ", line)[0].strip().removeprefix("$ ") for line in lines if re.match(r"\s+(\$ )?(sparse-ko|lex-dpr) ", line)]
+    return [(document.name, command) for command in found if "…" not in command]
+
+
+COMMANDS = [pair for document in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))) for pair in commands_in(document)]
+
+
+@pytest.mark.parametrize(("document", "command"), COMMANDS)
+def test_every_command_of_the_documents_parses(document, command):
+    words = shlex.split(command)
+    group = root = typer.main.get_command(PROGRAMS[words.pop(0)])
     context = typer.Context(group)
     while hasattr(group, "commands") and words and words[0] in group.commands:
         group = group.get_command(context, words.pop(0))
@@ -26,7 +36,8 @@ def test_every_command_of_the_readme_parses(command):
 
 
 def test_the_readme_shows_commands():
-    assert len(COMMANDS) >= 10
+    assert {command.split()[0] for document, command in COMMANDS if document == "README.md"} == set(PROGRAMS)
+    assert len(COMMANDS) >= 30
 
 
 @pytest.mark.parametrize("target", ["demo", "test", "setup", "lint", "bench"])
