@@ -22,13 +22,13 @@ from retrieval_ko.errors import UsageError
 from retrieval_ko.files import folder_sha256
 from retrieval_ko.runs import Run
 from retrieval_ko.terms import available_cores
-from training_ko.arguments import process_count, training_arguments
+from training_ko.arguments import process_count
 from training_ko.batches import StepBatches
 from training_ko.checkpoints import Progress, failures_recorded
 from training_ko.collator import Collator
 from training_ko.libraries import quiet_libraries
 from training_ko.recording import DEV_METRIC, OnProgress, RunRecorder
-from training_ko.run import TrainedModel, begin, check_model, count_cut_queries, counted, parameter_count, resume_point
+from training_ko.run import TrainedModel, arguments_of, begin, count_cut_queries, finish, fit, parameter_count, resume_point
 
 HEADLINE = {
     "loss": "loss {:.3f}",
@@ -133,9 +133,7 @@ def distill(
         begun = run.metadata()
         encoder.describe_run(student.model_dump(mode="json"), begun["data"], student.training.seed, begun["git_commit"])
         progress = _fit(settings, planned, encoder, run, checkpoint, facts, on_progress)
-    best = float(progress.best_ndcg or 0.0)
-    run.end("finished", **{DEV_METRIC: best}, best_step=progress.best_step, stopped_early=progress.stopped_early, **facts)
-    return DistilledModel(TrainedModel(run=run, model_folder=run.folder / "model", dev_ndcg=best), reports)
+    return DistilledModel(finish(run, progress, facts), reports)
 
 
 def _fit(
@@ -149,15 +147,6 @@ def _fit(
 ) -> Progress:
     training, schedule = planned.settings.training, planned.schedule
     progress = Progress.read(resumed_from) if resumed_from else Progress(chunk_size=training.chunk_size)
-    arguments = training_arguments(
-        training,
-        run.folder,
-        num_train_epochs=1,
-        max_steps=schedule.steps,
-        eval_strategy="no",
-        save_strategy="no",
-        ignore_data_skip=True,  # the batches start at the run's step by themselves
-    )
     cut = count_cut_queries(planned.sources, encoder.tokenizer, encoder.get_max_seq_length("query"), run)
     facts |= {"parameters": parameter_count(encoder), **cut}
     batches = StepBatches(
@@ -172,7 +161,7 @@ def _fit(
         encoder,
         DistillationLoss(settings.distillation),
         training,
-        arguments,
+        arguments_of(training, run, schedule),
         batches,
         schedule,
         measure=planned.dev,
@@ -180,10 +169,4 @@ def _fit(
         recorder=RunRecorder(run, on_progress, batch_ids=lambda step: batches.ids(step - 1), headline=HEADLINE),
         progress=progress,
     )
-    if resumed_from is None:
-        trainer.evaluate()
-    with counted(progress, facts):
-        if not progress.stopped_early:
-            trainer.train(resume_from_checkpoint=str(resumed_from) if resumed_from else None)
-    check_model(run, progress)
-    return progress
+    return fit(trainer, run, resumed_from, facts)

@@ -19,14 +19,14 @@ from dense_ko.teacher.settings import TeacherSettings
 from retrieval_ko.collection import Collection
 from retrieval_ko.files import folder_sha256
 from retrieval_ko.runs import Run
-from training_ko.arguments import main_process, process_count, process_number, share_of_batch, training_arguments
+from training_ko.arguments import main_process, process_count, process_number, share_of_batch
 from training_ko.batches import BatchOrder, Shares, StepBatches, order_of
 from training_ko.checkpoints import Progress, failures_recorded
 from training_ko.data import Source, read_sources
 from training_ko.encoder import TrainableEncoder
 from training_ko.libraries import quiet_libraries
 from training_ko.recording import DEV_METRIC, OnProgress, RunRecorder
-from training_ko.run import TrainedModel, begin, check_model, counted, other_collections, parameter_count, resume_point, schedule_of
+from training_ko.run import TrainedModel, arguments_of, begin, finish, fit, other_collections, parameter_count, resume_point, schedule_of
 from training_ko.trainer import Schedule, WholeBatchTrainer
 
 HEADLINE = {
@@ -119,10 +119,7 @@ def train_teacher(
     with failures_recorded(run, facts, main=main_process()), quiet_libraries():
         teacher = build_teacher(settings.model, settings.training.seed)
         progress = _fit(planned, teacher, run, resume_point(run, resume=resume), facts, on_progress)
-    best = float(progress.best_ndcg or 0.0)
-    if main_process():
-        run.end("finished", **{DEV_METRIC: best}, best_step=progress.best_step, stopped_early=progress.stopped_early, **facts)
-    return TrainedModel(run=run, model_folder=run.folder / "model", dev_ndcg=best)
+    return finish(run, progress, facts)
 
 
 def _fit(
@@ -135,15 +132,6 @@ def _fit(
 ) -> Progress:
     settings, training, schedule = planned.settings, planned.settings.training, planned.schedule
     progress = Progress.read(resumed_from) if resumed_from else Progress(chunk_size=training.chunk_size)
-    arguments = training_arguments(
-        training,
-        run.folder,
-        num_train_epochs=1,
-        max_steps=schedule.steps,
-        eval_strategy="no",
-        save_strategy="no",
-        ignore_data_skip=True,  # the batches start at the run's step by themselves
-    )
     encoder = cast(TrainableEncoder, teacher)  # but for `tokenize`, which the collator does for pairs
     facts |= {
         "processes": process_count(),
@@ -164,7 +152,7 @@ def _fit(
         encoder,
         TeacherLoss(settings.loss),
         training,
-        arguments,
+        arguments_of(training, run, schedule),
         batches,
         schedule,
         measure=planned.dev,
@@ -172,13 +160,7 @@ def _fit(
         recorder=RunRecorder(run, on_progress, batch_ids=lambda step: batches.ids(step - 1), headline=HEADLINE),
         progress=progress,
     )
-    if resumed_from is None:
-        trainer.evaluate()
-    with counted(progress, facts):
-        if not progress.stopped_early:
-            trainer.train(resume_from_checkpoint=str(resumed_from) if resumed_from else None)
-    check_model(run, progress)
-    return progress
+    return fit(trainer, run, resumed_from, facts)
 
 
 def _cut(sources: list[Source], teacher: CrossEncoderTeacher) -> dict[str, int]:
