@@ -19,6 +19,7 @@ from dense_ko.stock import HOW_TO_MAKE_A_MODEL, save_sentence_transformer, trans
 from dense_ko.templates import Prefixes, TemplateMode, prefixes_of, prompts_of, template_named
 from retrieval_ko.errors import ModelError
 from retrieval_ko.files import new_folder
+from training_ko.tokenizing import tokenize
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -191,7 +192,10 @@ class BiEncoder:
         """
         prefix = self._prefixes.query if kind == "query" else self._prefixes.passage
         limit = min(max_tokens or self.get_max_seq_length(kind), self.get_max_seq_length(kind))
-        found = self.tokenizer([prefix + text for text in texts], truncation=True, max_length=limit, padding=True, return_tensors="pt")
+        prefixed = [prefix + text for text in texts]
+        if self.tokenizer.is_fast and (self.tokenizer.padding_side, self.tokenizer.truncation_side) == ("right", "right"):
+            return tokenize(self.tokenizer, prefixed, limit)
+        found = self.tokenizer(prefixed, truncation=True, max_length=limit, padding=True, return_tensors="pt")
         return {name: found[name] for name in ("input_ids", "attention_mask")}
 
     def embed(self, features: Mapping[str, Tensor], kind: Kind) -> Tensor:

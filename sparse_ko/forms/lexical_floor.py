@@ -26,8 +26,8 @@ from retrieval_ko.collection import first_complaint
 from retrieval_ko.errors import ModelError
 from retrieval_ko.files import read_json, write_json
 from sparse_ko.forms.network import Features, Form, Kind
-from sparse_ko.forms.tokenizing import tokenize
 from training_ko.libraries import quiet_libraries
+from training_ko.tokenizing import tokenize
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerFast

@@ -22,8 +22,8 @@ from torch import Tensor, nn
 
 from retrieval_ko.errors import ModelError
 from sparse_ko.forms.network import Features, Form, Kind
-from sparse_ko.forms.tokenizing import tokenize
 from training_ko.libraries import quiet_libraries
+from training_ko.tokenizing import tokenize
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerFast

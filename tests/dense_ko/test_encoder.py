@@ -39,6 +39,23 @@ def test_a_saved_folder_names_stock_modules_only(folder):
     assert all(module["type"].startswith("sentence_transformers.") for module in modules)
 
 
+@pytest.mark.parametrize("side", ["right", "left"])
+def test_what_training_reads_is_what_the_tokenizer_says(folder, texts, side):
+    encoder = BiEncoder.load(folder, device="cpu")
+    encoder.tokenizer.padding_side = side
+    read = encoder.tokenize([*texts, "가" * 3000], "document")
+    prefix = encoder._prefixes.passage
+    said = encoder.tokenizer(
+        [prefix + text for text in [*texts, "가" * 3000]],
+        truncation=True,
+        max_length=encoder.get_max_seq_length("document"),
+        padding=True,
+        return_tensors="pt",
+    )
+    for name in ("input_ids", "attention_mask"):
+        np.testing.assert_array_equal(read[name], said[name])
+
+
 def test_vectors_have_length_1_and_do_not_depend_on_the_batch(folder, texts):
     encoder = BiEncoder.load(folder, device="cpu")
     done = []

@@ -9,16 +9,17 @@ import numpy as np
 import torch
 
 if TYPE_CHECKING:
+    from torch import Tensor
     from transformers import PreTrainedTokenizerFast
 
-    from sparse_ko.forms.network import Features
 
-
-def tokenize(tokenizer: PreTrainedTokenizerFast, texts: Sequence[str], max_tokens: int, *, special_tokens: bool = True) -> Features:
+def tokenize(
+    tokenizer: PreTrainedTokenizerFast, texts: Sequence[str], max_tokens: int, *, special_tokens: bool = True
+) -> dict[str, Tensor]:
     """Return `input_ids` and `attention_mask`, int64, shape [texts, longest], as the tokenizer's own call would.
 
     Args:
-        tokenizer: a fast one.
+        tokenizer: a fast one that cuts and pads on the right.
         texts: any number.
         max_tokens: where a text is cut, special tokens included.
         special_tokens: whether [CLS] and [SEP] are put around a text.
