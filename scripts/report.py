@@ -1,4 +1,4 @@
-"""Evaluate models on collections and write docs/EVALUATION_REPORT.md: `make report COLLECTIONS="DIR …" MODEL="DIR …" BENCHMARKS="DIR …"`.
+"""Evaluate models on collections and write docs/EVALUATION_REPORT.md: `make report COLLECTIONS="DIR …" MODEL="DIR …" DENSE="DIR …"`.
 
 For each collection `sparse-ko evaluate` runs in a process of its own, so that memory is given back; its folder is kept below --work, with
 figures, per-query values and failure cases. Folders of `sparse-ko benchmark --out` add what the node showed.
@@ -8,7 +8,6 @@ The page holds each table with the command that made it, the commit and the hash
 from __future__ import annotations
 
 import argparse
-import json
 import shlex
 import subprocess
 import sys
@@ -18,7 +17,6 @@ from typing import Any
 
 from opensearch_ko.benchmark.folder import REPORT
 from opensearch_ko.benchmark.sections import sections as benchmark_sections
-from retrieval_ko.evaluation.baselines import is_baseline
 from retrieval_ko.evaluation.markdown_report import comparison_table, group_tables, quality_table
 from retrieval_ko.files import read_json, write_text
 from retrieval_ko.markdown import table
@@ -33,6 +31,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--collection", action="append", required=True, help="a collection folder; several are several sections")
     parser.add_argument("--model", action="append", default=[], help="a model folder; NAME=DIR evaluates it on the collection NAME alone")
+    parser.add_argument("--dense", action="append", default=[], help="a bi-encoder's folder; NAME=DIR as with --model")
     parser.add_argument("--split", default="dev")
     parser.add_argument(
         "--benchmark", action="append", default=[], help="a folder of `sparse-ko benchmark --out`; several are several sections"
@@ -49,15 +48,25 @@ def main() -> None:
     for collection in map(Path, options.collection):
         folder = options.work / f"{collection.name}-{options.split}"
         command = _command(collection, options, folder)
-        if not options.page_only:
-            sys.stderr.write(f"{shlex.join(command)}\n")
-            done = subprocess.run([sys.executable, "-m", "sparse_ko_cli", *command[1:]], cwd=ROOT, check=False, stdout=sys.stderr)
-            if done.returncode:
-                raise SystemExit(done.returncode)
-        sections.append(section(json.loads((folder / "evaluation.json").read_text(encoding="utf-8")), command))
+        _run(command, "sparse_ko_cli", options)
+        sections.append(section(read_json(folder / "evaluation.json"), command))
+        for dense in models_of(collection.name, options.dense):
+            beside = options.work / f"{collection.name}-{options.split}-dense"
+            command = _dense_command(collection, dense, options, beside)
+            _run(command, "sparse_ko_cli.lexdpr", options)
+            sections.append(section(read_json(beside / "evaluation.json"), command, ": dense beside sparse"))
     sections += [cluster_section(read_json(Path(folder) / REPORT)) for folder in options.benchmark]
     write_text(options.page, page(sections))
     sys.stdout.write(f"{options.page}\n")
+
+
+def _run(command: Sequence[str], program: str, options: argparse.Namespace) -> None:
+    if options.page_only:
+        return
+    sys.stderr.write(f"{shlex.join(command)}\n")
+    done = subprocess.run([sys.executable, "-m", program, *command[1:]], cwd=ROOT, check=False, stdout=sys.stderr)
+    if done.returncode:
+        raise SystemExit(done.returncode)
 
 
 def models_of(collection: str, models: Sequence[str]) -> list[str]:
@@ -77,6 +86,13 @@ def _command(collection: Path, options: argparse.Namespace, folder: Path) -> lis
     return [*command, "--cache", str(options.work / "weights"), "--out", str(folder)]
 
 
+def _dense_command(collection: Path, dense: str, options: argparse.Namespace, folder: Path) -> list[str]:
+    command = ["lex-dpr", "evaluate", "--collection", str(collection), "--split", options.split, "--model", dense]
+    for model in models_of(collection.name, options.model)[:1]:
+        command += ["--sparse", model]
+    return [*command, "--out", str(folder)]
+
+
 def page(sections: Sequence[str]) -> str:
     """Return the whole page."""
     return (
@@ -85,18 +101,19 @@ def page(sections: Sequence[str]) -> str:
     )
 
 
-def section(report: Mapping[str, Any], command: Sequence[str]) -> str:
+def section(report: Mapping[str, Any], command: Sequence[str], what: str = "") -> str:
     """Return one collection's part of the page.
 
     Args:
         report: what evaluation.json holds.
         command: how it was made; of paths only the last part is shown, since the page is read elsewhere.
+        what: stands behind collection and split in the heading.
     """
     shown = [_short(word) for word in command]
     facts = report["conditions"]
-    encoders = [row for row in report["systems"] if not is_baseline(row["system"])]
+    encoders = [row for row in report["systems"] if "dims" in row and "top_terms" in row]
     parts = [
-        f"## {report['collection']}, {report['split']}\n",
+        f"## {report['collection']}, {report['split']}{what}\n",
         f"{report['queries']:,} queries, {report['passages']:,} passages, judged at the {report['judged']}; exact search in process.\n",
         quality_table(report, METRICS),
         comparison_table(report) if report["comparisons"] else "",
