@@ -163,8 +163,20 @@ class SparseEncoder:
         """
         return self.network.tokenize(texts, kind, max_tokens)
 
-    def embed(self, features: Features, kind: Kind) -> Tensor:
-        """Return weights with gradient, shape [texts, len(tokenizer)], all ≥ 0, special tokens 0, on the network's device."""
+    def embed(self, features: Features, kind: Kind, dimensions: Tensor | None = None) -> Tensor:
+        """Return weights with gradient, shape [texts, len(tokenizer)], all ≥ 0, special tokens 0, on the network's device.
+
+        Args:
+            features: of `tokenize`.
+            kind: "query" or "document".
+            dimensions: int64 [C]: return these alone, shape [texts, C]. A static body computes no others, which a training step uses.
+        """
+        if dimensions is not None and self.network.silent_specials:
+            return self.network.embed(features, kind, dimensions)
+        weights = self._all_dimensions(features, kind)
+        return weights if dimensions is None else weights[:, dimensions.to(weights.device)]
+
+    def _all_dimensions(self, features: Features, kind: Kind) -> Tensor:
         weights = self.network.embed(features, kind)[:, : len(self._tokens)]
         if self.network.silent_specials:
             return weights

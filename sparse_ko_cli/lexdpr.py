@@ -9,6 +9,7 @@ import typer
 
 from sparse_ko_cli import runs
 from sparse_ko_cli.data.legal import preprocess_auto
+from sparse_ko_cli.freed_memory import keep_freed_memory
 from sparse_ko_cli.lexdpr_embed import embed
 from sparse_ko_cli.lexdpr_evaluate import evaluate
 from sparse_ko_cli.lexdpr_mine import mine
@@ -34,6 +35,7 @@ app.callback(invoke_without_command=True)(begin)
 
 def main() -> None:
     """Run `lex-dpr`."""
+    keep_freed_memory()
     app()
 
 

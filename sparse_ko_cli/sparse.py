@@ -10,6 +10,7 @@ from sparse_ko_cli.demo import demo
 from sparse_ko_cli.encoder import encode
 from sparse_ko_cli.evaluate import evaluate
 from sparse_ko_cli.explain import explain
+from sparse_ko_cli.freed_memory import keep_freed_memory
 from sparse_ko_cli.index import index
 from sparse_ko_cli.interleave import interleave
 from sparse_ko_cli.pretrain import pretrain
@@ -43,4 +44,5 @@ app.callback(invoke_without_command=True)(begin)
 
 def main() -> None:
     """Run `sparse-ko`."""
+    keep_freed_memory()
     app()

@@ -5,12 +5,13 @@ No sampler keeps a state, so a run is resumed at any step by asking for that ste
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
+from torch import Tensor
 from torch.utils.data import Dataset
 
 from retrieval_ko.records import SynonymPair
@@ -114,6 +115,7 @@ class StepBatches(Dataset[dict[str, Features]]):
         terms: synonym pairs of the cross-lingual loss; empty: it is off.
         terms_a_step: synonym pairs a step, over all processes.
         shares: this process's part.
+        dimensions: (number of a step, queries of its whole batch) → `Features.dimensions` and their counts; None: all are computed.
     """
 
     def __init__(
@@ -128,6 +130,7 @@ class StepBatches(Dataset[dict[str, Features]]):
         terms: Sequence[SynonymPair] = (),
         terms_a_step: int = 32,
         shares: Shares = Shares(),
+        dimensions: Callable[[int, Sequence[str]], tuple[Tensor, Tensor]] | None = None,
     ) -> None:
         self._sources = sources
         self._order = order
@@ -138,6 +141,7 @@ class StepBatches(Dataset[dict[str, Features]]):
         self._terms = terms
         self._order_of_terms = BatchOrder([range(len(terms))], [1.0], terms_a_step, seed) if terms else None
         self._shares = shares
+        self._dimensions = dimensions
 
     def __len__(self) -> int:
         """Return the number of steps of the whole run."""
@@ -150,7 +154,11 @@ class StepBatches(Dataset[dict[str, Features]]):
         if self._order_of_terms:
             _, places = self._order_of_terms.batch(step)
             terms = [self._terms[place] for place in places[self._shares.of(len(places))]]
-        return {"features": self._collator(drawn[self._shares.of(len(drawn))], source.text_of, terms)}
+        features = self._collator(drawn[self._shares.of(len(drawn))], source.text_of, terms)
+        if self._dimensions:
+            chosen, counts = self._dimensions(step, [one.example.query for one in drawn])
+            features = replace(features, dimensions=chosen, dimension_counts=counts)
+        return {"features": features}
 
     def ids(self, step: int) -> dict[str, list[str]]:
         """Return what is in the whole batch of a step, counted from 0: the source, ids of queries (or their texts) and of passages."""

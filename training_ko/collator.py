@@ -14,6 +14,7 @@ from torch import Tensor
 
 from retrieval_ko.records import SynonymPair
 from training_ko.data import Example
+from training_ko.known_texts import KnownTexts
 from training_ko.losses.features import Features
 
 _NOTHING = -1
@@ -45,7 +46,7 @@ class Collator:
     """
 
     def __init__(self, encoder: Tokenizes, max_query_tokens: int | None = None, *, with_scores: bool = False) -> None:
-        self._encoder = encoder
+        self._encoder = KnownTexts(encoder)
         self._max_query_tokens = max_query_tokens
         self._with_scores = with_scores
 

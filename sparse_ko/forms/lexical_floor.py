@@ -79,19 +79,23 @@ class BagOfTokens(nn.Module):
         nn.init.normal_(self.expand.weight, std=0.02)
         nn.init.zeros_(self.expand.bias)
 
-    def forward(self, features: Features, shares: Tensor, idf: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, features: Features, shares: Tensor, idf: Tensor, dimensions: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Return the expansion's logits, shape [texts, vocabulary], and u of the token at each place, shape [texts, tokens].
 
         Args:
             features: of passages.
             shares: BM25's weight of the token at each place, shared among the token's places, shape [texts, tokens].
             idf: shape [vocabulary].
+            dimensions: compute the logits of these alone, int64 [C].
         """
         ids = features["input_ids"]
         state = self.norm(nn.functional.embedding_bag(ids, self.vectors, mode="sum", per_sample_weights=shares * idf[ids]))
         # u is needed at the passage's own tokens only: gathering is cheaper than a product with the whole vocabulary
         moves = (nn.functional.embedding(ids, self.adjust) @ self.view(state).unsqueeze(-1)).squeeze(-1)
-        return self.expand(state), moves + nn.functional.embedding(ids, self.adjust_bias.unsqueeze(-1)).squeeze(-1)
+        moves = moves + nn.functional.embedding(ids, self.adjust_bias.unsqueeze(-1)).squeeze(-1)
+        if dimensions is None:
+            return self.expand(state), moves
+        return nn.functional.linear(state, self.expand.weight[dimensions], self.expand.bias[dimensions]), moves
 
 
 class LanguageModelBody(nn.Module):
@@ -143,25 +147,41 @@ class LexicalFloor(nn.Module):
         found = torch.zeros(ids.shape[0], self.idf.shape[0], device=ids.device)  # of len() a trace would make a constant
         return found.scatter_add(1, ids, mask.float()) * self.searchable
 
-    def queries(self, features: Features) -> Tensor:
-        """Return the weights of queries, shape [texts, vocabulary]."""
-        return (self.frequencies(features) > 0).float() * self.query_table.relu()
+    def queries(self, features: Features, dimensions: Tensor | None = None) -> Tensor:
+        """Return the weights of queries, shape [texts, vocabulary], or of the dimensions asked for, [texts, C]."""
+        held, table = self.frequencies(features) > 0, self.query_table
+        if dimensions is not None:
+            held, table = held[:, dimensions], table[dimensions]
+        return held.float() * table.relu()
 
-    def passages(self, features: Features) -> Tensor:
-        """Return the weights of passages, shape [texts, vocabulary]."""
+    def passages(self, features: Features, dimensions: Tensor | None = None) -> Tensor:
+        """Return the weights of passages, shape [texts, vocabulary], or of the dimensions asked for, [texts, C]."""
         ids = features["input_ids"]
         frequencies = self.frequencies(features)
         times = frequencies.gather(1, ids)
         shares = self.floor(times, frequencies.sum(dim=1, keepdim=True)) / times.clamp(min=1)
         shares = shares * features["attention_mask"]
-        logits, moves = self.body(features, shares, self.idf) if isinstance(self.body, BagOfTokens) else self.body(features)
+        if isinstance(self.body, BagOfTokens):
+            logits, moves = self.body(features, shares, self.idf, dimensions)
+        else:
+            logits, moves = self.body(features)
+            logits = logits if dimensions is None else logits[:, dimensions]
         # what is dense is large (texts × vocabulary): everything that concerns the passage's own tokens is done at their places
-        own = torch.zeros_like(frequencies).scatter_add(1, ids, shares * (1 + moves.tanh()))
-        expansion = (logits + (1 - self.searchable) * MASKED_OUT).relu().log1p()
+        searchable = self.searchable if dimensions is None else self.searchable[dimensions]
+        own = self._at_dimensions(ids, shares * (1 + moves.tanh()), dimensions)
+        expansion = (logits + (1 - searchable) * MASKED_OUT).relu().log1p()
         if self.card.activation == "log1p-twice":
             expansion = expansion.log1p()
         weights: Tensor = own + self.gamma * expansion
         return weights
+
+    def _at_dimensions(self, ids: Tensor, values: Tensor, dimensions: Tensor | None) -> Tensor:
+        """Return values of the tokens at each place, summed by dimension, shape [texts, vocabulary or C]."""
+        if dimensions is None:
+            return torch.zeros(ids.shape[0], self.idf.shape[0], device=ids.device).scatter_add(1, ids, values)
+        column = torch.full(self.idf.shape, len(dimensions), device=ids.device)  # the last one takes what is not asked for
+        column[dimensions] = torch.arange(len(dimensions), device=ids.device)
+        return torch.zeros(ids.shape[0], len(dimensions) + 1, device=ids.device).scatter_add(1, column[ids], values)[:, :-1]
 
     def floor(self, times: Tensor, lengths: Tensor) -> Tensor:
         """Return BM25's weight of tokens that stand `times` in passages of these lengths."""
@@ -195,11 +215,12 @@ class FloorNetwork:
         """See `Network`."""
         return tokenize(self.tokenizer, texts, min(max_tokens or self.max_tokens, self.max_tokens))
 
-    def embed(self, features: Features, kind: Kind) -> Tensor:
+    def embed(self, features: Features, kind: Kind, dimensions: Tensor | None = None) -> Tensor:
         """See `Network`."""
         device = self.module.gamma.device
         moved = {name: value.to(device) for name, value in features.items()}
-        return self.module.queries(moved) if kind == "query" else self.module.passages(moved)
+        chosen = None if dimensions is None else dimensions.to(device)
+        return self.module.queries(moved, chosen) if kind == "query" else self.module.passages(moved, chosen)
 
     def save(self, folder: Path) -> None:
         """See `Network`."""

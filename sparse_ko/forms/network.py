@@ -37,8 +37,8 @@ class Network(Protocol):
     def tokenize(self, texts: Sequence[str], kind: Kind, max_tokens: int | None = None) -> Features:
         """Return the features of texts on the CPU: `input_ids` and `attention_mask`, int64, shape [texts, tokens]."""
 
-    def embed(self, features: Features, kind: Kind) -> Tensor:
-        """Return the weights, shape [texts, vocabulary], ≥ 0, with gradient."""
+    def embed(self, features: Features, kind: Kind, dimensions: Tensor | None = None) -> Tensor:
+        """Return the weights, shape [texts, vocabulary], ≥ 0, with gradient; with `dimensions`, int64 [C], these alone: [texts, C]."""
 
     def save(self, folder: Path) -> None:
         """Write the network into an empty folder."""

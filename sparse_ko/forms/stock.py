@@ -115,12 +115,13 @@ class StockNetwork:
         limit = min(max_tokens or self.max_tokens, self.max_tokens)
         return tokenize(self.tokenizer, texts, limit, special_tokens=not isinstance(modules[0], SparseStaticEmbedding))
 
-    def embed(self, features: Features, kind: Kind) -> Tensor:
+    def embed(self, features: Features, kind: Kind, dimensions: Tensor | None = None) -> Tensor:
         """See `Network`."""
         device = next(self.stock.parameters()).device
         moved: dict[str, Any] = {name: value.to(device) for name, value in features.items()}
         weights: Tensor = self.stock(moved, task=kind)["sentence_embedding"]
-        return weights.to_dense().float()
+        weights = weights.to_dense().float()
+        return weights if dimensions is None else weights[:, dimensions.to(device)]
 
     def save(self, folder: Path) -> None:
         """See `Network`. What is written names stock modules only."""

@@ -21,9 +21,15 @@ class Flops(nn.Module):
         super().__init__()
         self.l0_threshold = l0_threshold
 
-    def forward(self, weights: Tensor) -> Tensor:
-        """Return the cost of `weights`, shape [n, V], all ≥ 0; 0 where n is 0."""
-        return mean_weights(over_threshold(weights, self.l0_threshold)).square().sum()
+    def forward(self, weights: Tensor, counts: Tensor | None = None) -> Tensor:
+        """Return the cost of `weights`, shape [n, V], all ≥ 0; 0 where n is 0.
+
+        Args:
+            weights: of texts.
+            counts: how many dimensions each of the V stands for, shape [V], where they are a sample; the sum is then an unbiased estimate.
+        """
+        costs = mean_weights(over_threshold(weights, self.l0_threshold, counts)).square()
+        return costs.sum() if counts is None else costs @ counts.to(costs)
 
 
 def mean_weights(weights: Tensor) -> Tensor:

@@ -21,6 +21,7 @@ class L1(nn.Module):
         super().__init__()
         self.l0_threshold = l0_threshold
 
-    def forward(self, weights: Tensor) -> Tensor:
-        """Return the cost of `weights`, shape [n, V], all ≥ 0; 0 where n is 0."""
-        return over_threshold(weights, self.l0_threshold).sum() / max(weights.shape[0], 1)
+    def forward(self, weights: Tensor, counts: Tensor | None = None) -> Tensor:
+        """Return the cost of `weights`, shape [n, V], all ≥ 0; 0 where n is 0. `counts` as in `Flops`."""
+        costs = over_threshold(weights, self.l0_threshold, counts).sum(dim=0)
+        return (costs.sum() if counts is None else costs @ counts.to(costs)) / max(weights.shape[0], 1)

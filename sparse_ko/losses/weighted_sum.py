@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from sparse_ko.losses.anti_collapse import AntiCollapse
 from sparse_ko.losses.df_flops import DfFlops
 from sparse_ko.losses.flops import Flops
+from sparse_ko.losses.l0_threshold import active_dimensions
 from sparse_ko.losses.l1 import L1
 from sparse_ko.losses.synonym import SynonymLoss
 from sparse_ko.settings import TrainSettings
@@ -58,7 +59,7 @@ class WeightedSum(nn.Module):
             batch = in_full_precision(batch)
             values = self._values(batch)
             total = torch.stack([weight * value for weight, value in values.values()]).sum()
-            dims = [_active_dimensions(batch.documents), _active_dimensions(batch.queries)]
+            dims = [_mean_active(vectors, batch.dimension_counts) for vectors in (batch.documents, batch.queries)]
             # one transfer from the device instead of one a number
             numbers = torch.stack([total, *dims, *(value for _, value in values.values())]).detach().tolist()
         sum_of_parts, document_dims, query_dims, *plain = numbers
@@ -69,13 +70,14 @@ class WeightedSum(nn.Module):
         return LossParts(total, parts, {"document_dims": document_dims, "query_dims": query_dims})
 
     def _values(self, batch: Embedded) -> dict[str, tuple[float, Tensor]]:
+        sampled = () if batch.dimension_counts is None else (batch.dimension_counts,)
         values = {"ranking": (self.alpha, self.ranking(batch))}
         if self.beta:
             if batch.korean is None or batch.english is None:
                 values["synonyms"] = (self.beta, batch.documents.sum() * 0)
             else:
                 values["synonyms"] = (self.beta, self.synonyms(batch.korean, batch.english))
-        values["document_sparsity"] = (self.gamma * self.lambda_document, self.document_sparsity(batch.documents))
+        values["document_sparsity"] = (self.gamma * self.lambda_document, self.document_sparsity(batch.documents, *sampled))
         if self.regularises_queries:
             values["query_sparsity"] = (self.gamma * self.lambda_query, self.query_sparsity(batch.queries))
         if self.anti_collapse_weight:
@@ -84,5 +86,5 @@ class WeightedSum(nn.Module):
         return values
 
 
-def _active_dimensions(weights: Tensor) -> Tensor:
-    return (weights > 0).sum().to(weights.dtype) / max(weights.shape[0], 1)
+def _mean_active(weights: Tensor, counts: Tensor | None) -> Tensor:
+    return active_dimensions(weights, counts).sum().to(weights.dtype) / max(weights.shape[0], 1)

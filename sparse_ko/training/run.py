@@ -15,6 +15,7 @@ from sparse_ko.model import SparseEncoder
 from sparse_ko.settings import TrainSettings
 from sparse_ko.training.data import read_sources, synonym_pairs
 from sparse_ko.training.measurement import DevMeasurement
+from sparse_ko.training.sampling import SampledDimensions
 from sparse_ko.training.trainer import SparseTrainer
 from training_ko.arguments import main_process, process_count, process_number
 from training_ko.batches import Shares, StepBatches
@@ -125,6 +126,7 @@ def _fit(
         terms=synonym_pairs([planned.collection, *planned.others.values()]) if settings.synonyms.weight else [],
         terms_a_step=settings.synonyms.batch_size,
         shares=Shares(process_number(), process_count()),
+        dimensions=SampledDimensions(encoder, settings) if settings.sparsity.sampled_dimensions else None,
     )
     recorder = RunRecorder(run, on_progress, batch_ids=lambda step: batches.ids(step - 1))
     trainer = SparseTrainer(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from sparse_ko.losses.weighted_sum import WeightedSum
 from sparse_ko.model import SparseEncoder
@@ -12,6 +12,7 @@ from sparse_ko.sparsity import SparsityController
 from training_ko.trainer import Schedule, WholeBatchTrainer
 
 if TYPE_CHECKING:
+    from torch import Tensor
     from transformers import TrainingArguments
 
     from retrieval_ko.runs import Run
@@ -51,6 +52,7 @@ class SparseTrainer(WholeBatchTrainer):
         recorder: RunRecorder,
         progress: Progress,
     ) -> None:
+        self._sparse_encoder = encoder
         self._weighted_sum = WeightedSum(settings)
         self._sparsity = settings.sparsity
         self._controller = SparsityController(settings.sparsity, schedule.steps, len(encoder.tokenizer))
@@ -68,6 +70,10 @@ class SparseTrainer(WholeBatchTrainer):
             recorder=recorder,
             progress=progress,
         )
+
+    def _embed(self, features: dict[str, Tensor], kind: Literal["query", "document"], dimensions: Tensor | None = None) -> Tensor:
+        with self.accelerator.autocast():
+            return self._sparse_encoder.embed(features, kind, dimensions)
 
     def before_step(self, step: int) -> None:
         """Set both λ by the last batch's active dimensions."""

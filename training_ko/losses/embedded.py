@@ -24,6 +24,7 @@ class Embedded:
         teacher: a teacher's scores of the candidates, float [B, C], NaN where there is none.
         korean: vectors of the Korean sides of S synonym pairs, shape [S, V].
         english: vectors of the English sides, shape [S, V].
+        dimension_counts: how many dimensions each of the V stands for, shape [V], where a step computes a sample; None: itself.
     """
 
     queries: Tensor
@@ -34,6 +35,7 @@ class Embedded:
     teacher: Tensor | None = None
     korean: Tensor | None = None
     english: Tensor | None = None
+    dimension_counts: Tensor | None = None
 
     def scores(self) -> Tensor:
         """Return the dot product of every query with every document, shape [B, D]."""

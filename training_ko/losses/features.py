@@ -27,6 +27,8 @@ class Features:
         teacher: scores of the candidates, float [B, C], NaN where there is none.
         korean: the Korean sides of S synonym pairs, tokenised as documents.
         english: the English sides, tokenised as documents.
+        dimensions: which dimensions of a vector this step computes, equal in every process, int64 [C]; None: all.
+        dimension_counts: how many dimensions each of them stands for, float [C].
     """
 
     queries: dict[str, Tensor] | None
@@ -38,6 +40,8 @@ class Features:
     teacher: Tensor | None = None
     korean: dict[str, Tensor] | None = None
     english: dict[str, Tensor] | None = None
+    dimensions: Tensor | None = None
+    dimension_counts: Tensor | None = None
 
     def to(self, device: torch.device | str, *, non_blocking: bool = False) -> Self:
         """Return the same on another device."""

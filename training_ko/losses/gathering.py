@@ -40,6 +40,7 @@ def put_together(features: Features, own: Sequence[Tensor | None]) -> tuple[Embe
         teacher=_gathered_teacher(features),
         korean=korean,
         english=english,
+        dimension_counts=features.dimension_counts,
     )
     starts = [0 if parts is None else sum(len(part) for part in parts[: process_number()]) for parts in everyone]
     places = [

@@ -24,6 +24,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Literal
 
 import torch
@@ -37,8 +38,8 @@ from training_ko.losses.processes import process_count, sum_gradients
 from training_ko.losses.random_state import RandomState
 
 Kind = Literal["query", "document"]
-Embed = Callable[[dict[str, Tensor], Kind], Tensor]
-"""Tokenised texts and their kind → vectors, shape [texts, V], with gradient."""
+Embed = Callable[..., Tensor]
+"""Tokenised texts and their kind → vectors, shape [texts, V], with gradient; with `dimensions`, int64 [C], these alone: [texts, C]."""
 
 
 class WholeBatch:
@@ -69,9 +70,10 @@ class WholeBatch:
         Raises:
             DataError: the ranking loss needs a teacher's scores, and the batch has none.
         """
+        embed: Embed = self._embed if features.dimensions is None else partial(self._embed, dimensions=features.dimensions)
         passes = [
-            _Pass(self._embed, features.queries, "query", self._chunk_size),
-            *(_Pass(self._embed, texts, "document", self._chunk_size) for texts in (features.documents, features.korean, features.english)),
+            _Pass(embed, features.queries, "query", self._chunk_size),
+            *(_Pass(embed, texts, "document", self._chunk_size) for texts in (features.documents, features.korean, features.english)),
         ]
         batch, places = put_together(features, [one.weights for one in passes])
         leaves = [batch.queries, batch.documents, batch.korean, batch.english]
