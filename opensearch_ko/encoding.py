@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+from opensearch_ko.prefixes import prefix_for, prompt_of
 from retrieval_ko.errors import ModelError, UsageError
 from retrieval_ko.files import folder_sha256
 
@@ -42,11 +43,16 @@ class PassageEncoder(Protocol):
 class DenseFolder:
     """A dense bi-encoder of sentence-transformers.
 
+    Args:
+        folder: of the model.
+        prefix: put before passages whatever the index was deployed with; None: what `remembered` says.
+        remembered: what the node puts before passages, by the index; None: the folder's own prompt is taken.
+
     Raises:
         ModelError: the folder is missing or cannot be loaded.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, prefix: str | None = None, remembered: str | None = None) -> None:
         self.folder = Path(folder)
         if not self.folder.is_dir():
             raise ModelError(f"There is no dense model folder {folder}.", "Name a folder of sentence-transformers: --dense DIR")
@@ -56,10 +62,11 @@ class DenseFolder:
             self._model = SentenceTransformer(str(self.folder), local_files_only=True)
         except (OSError, ValueError, KeyError, RuntimeError) as failure:
             raise ModelError(f"The dense model folder {folder} cannot be loaded: {' '.join(str(failure).split())[:300]}") from failure
+        self.prefix = prefix_for("passage", asked=prefix, remembered=remembered, own=prompt_of(self._model, "passage"))
 
     def encode(self, texts: Sequence[str]) -> list[list[float]]:
-        """Return the vector of each text as a passage: with the folder's own prompt for documents, where it has one."""
-        vectors: Any = self._model.encode_document(list(texts), batch_size=BATCH_SIZE, show_progress_bar=False)
+        """Return the vector of each text as a passage, `prefix` before it."""
+        vectors: Any = self._model.encode_document(list(texts), prompt=self.prefix, batch_size=BATCH_SIZE, show_progress_bar=False)
         return [[float(number) for number in row] for row in vectors]
 
 
@@ -132,19 +139,22 @@ def batch_size(max_tokens: int, vocabulary_size: int, logits: int = LOGITS) -> i
     return max(1, min(BATCH_SIZE, logits // (max_tokens * vocabulary_size)))
 
 
-def load_encoder(model: Path, dense: Path | None = None) -> PassageEncoder:
+def load_encoder(model: Path, dense: Path | None = None, *, meta: IndexMeta | None = None, prefix: str | None = None) -> PassageEncoder:
     """Load what encodes passages on this machine.
 
     Args:
         model: a model folder (torch), or a zip with an ONNX graph (onnxruntime).
         dense: a sentence-transformers folder.
+        meta: of the index that is filled, which says what stands before the dense model's passages; None: its folder does.
+        prefix: what stands there whatever they say.
 
     Raises:
         ModelError, DataError: one of them is missing or damaged.
         UsageError: the zip holds TorchScript, or onnxruntime is not installed.
     """
     model = Path(model)
-    beside = DenseFolder(dense) if dense else None
+    remembered = meta.dense.passage_prefix if meta and meta.dense else None
+    beside = DenseFolder(dense, prefix, remembered) if dense else None
     if model.is_dir():
         from sparse_ko.model import SparseEncoder
 

@@ -47,6 +47,10 @@ class DenseReference(ModelReference):
 
     dimension: int
     space_type: Literal["innerproduct", "cosinesimil", "l2"] = "cosinesimil"
+    query_prefix: str | None = None
+    """What the node puts before queries, "" where nothing; None: the index was made before this was remembered."""
+    passage_prefix: str | None = None
+    """The same before passages."""
 
     @classmethod
     def of(cls, card: ExportCard, model_id: str) -> DenseReference:
@@ -54,7 +58,13 @@ class DenseReference(ModelReference):
         plain = ModelReference.of(card, model_id)
         config = card.registration or {}
         space = (config.get("additional_config") or {}).get("space_type", "cosinesimil")
-        return cls(**plain.model_dump(), dimension=card.vocabulary_size, space_type=space)
+        return cls(
+            **plain.model_dump(),
+            dimension=card.vocabulary_size,
+            space_type=space,
+            query_prefix=config.get("query_prefix") or "",
+            passage_prefix=config.get("passage_prefix") or "",
+        )
 
 
 class SeismicSettings(BaseModel):

@@ -193,7 +193,7 @@ def run(
             settings,
             folder=folder,
             reader=query_reader(model, "sparse-ko benchmark --model DIR"),
-            query_vector=dense_query_reader(dense_model, "sparse-ko benchmark --dense-model DIR"),
+            query_vector=dense_query_reader(dense_model, "sparse-ko benchmark --dense-model DIR", target, index),
             ingest=ingest,
         )
         report = measured.report
@@ -229,12 +229,13 @@ def _filled(
     cluster: Cluster, index: str, collection: Collection, encode: Literal["cluster", "client"], model: Path | None, dense: Path | None
 ) -> dict[str, Any]:
     from opensearch_ko.encoding import load_encoder
+    from opensearch_ko.indexes import read_meta
     from opensearch_ko.ingest import index_collection
     from retrieval_ko.terms import available_cores
 
     if encode == "client" and model is None:
         raise UsageError("--fill client needs the model that encodes here.", "Name it: --model DIR")
-    encoder = load_encoder(model, dense) if encode == "client" and model else None
+    encoder = load_encoder(model, dense, meta=read_meta(cluster, index)) if encode == "client" and model else None
     passages = collection.passages
     with progress_bar("passages") as bar:
         task = bar.add_task("filling", total=len(passages))

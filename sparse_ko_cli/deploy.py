@@ -45,6 +45,10 @@ def deploy(
     dense: Annotated[
         Path | None, typer.Option(help="Also a bi-encoder, for vectors beside the weights: a folder or a zip.", metavar="DIR|ZIP")
     ] = None,
+    query_prefix: Annotated[
+        str | None, typer.Option(help="With --dense: what the node puts before queries; by default the folder's prompt, or the zip's own.")
+    ] = None,
+    passage_prefix: Annotated[str | None, typer.Option(help="With --dense: the same before passages.")] = None,
     prune: Annotated[
         str | None, typer.Option(help="What is dropped of a passage's weights, as max_ratio:0.1; by default nothing.", metavar="TYPE:RATIO")
     ] = None,
@@ -85,6 +89,8 @@ def deploy(
 
         if model is None:
             raise UsageError("Nothing says what to deploy.", "sparse-ko deploy --model DIR|ZIP    or see: sparse-ko deploy --help")
+        if dense is None and (query_prefix is not None or passage_prefix is not None):
+            raise UsageError("--query-prefix and --passage-prefix are what the node puts before a dense model's texts.", "Add --dense.")
         if seismic_threshold is not None and not seismic:
             raise UsageError("--seismic-threshold goes with --seismic.", "Add --seismic.")
         settings = SeismicSettings(**({} if seismic_threshold is None else {"approximate_threshold": seismic_threshold}))
@@ -95,7 +101,7 @@ def deploy(
         bundle = bundle_of(
             encoder,
             ModelArchive.read(query) if query else found_query,
-            _dense(dense, Path(folder)) if dense else None,
+            _dense(dense, Path(folder), query_prefix, passage_prefix) if dense else None,
             pruning=pruning,
             seismic=settings if seismic else None,
             via_url=via_url,
@@ -134,17 +140,20 @@ def _encoder(model: Path, folder: Path, seismic: bool) -> tuple[ModelArchive, Mo
     return exported.encoder, exported.query
 
 
-def _dense(dense: Path, folder: Path) -> ModelArchive:
+def _dense(dense: Path, folder: Path, query_prefix: str | None, passage_prefix: str | None) -> ModelArchive:
     from opensearch_ko.export.archive import ModelArchive
+    from opensearch_ko.prefixes import check_asked
 
     if not dense.is_dir():
-        return ModelArchive.read(dense)
+        archive = ModelArchive.read(dense)
+        check_asked(archive, query_prefix, passage_prefix)
+        return archive
     from opensearch_ko.export import export_dense
     from sparse_ko_cli.requirement import need_torch
 
     need_torch("sparse-ko deploy --dense DIR")
     notes.print(f"[dim]exporting {escape(str(dense))}[/]")
-    return export_dense(dense, folder / "dense")
+    return export_dense(dense, folder / "dense", query_prefix=query_prefix, passage_prefix=passage_prefix)
 
 
 def _index_name(model_name: str) -> str:

@@ -26,6 +26,12 @@ METRICS = {"ndcg@10": "nDCG@10", "mrr@10": "MRR@10", "recall@100": "R@100"}
 MORE_METRICS = {"map@100": "MAP@100", "recall@1000": "R@1000"}
 """Where the terminal is wide enough."""
 _WIDE_COLUMNS = 100
+CacheOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--cache", help="Keep a sparse encoder's weights of the passages here; a second run with the same model is quick.", metavar="DIR"
+    ),
+]
 
 
 def system_name(model: Path, kind: str = "sparse") -> str:
@@ -61,9 +67,7 @@ def evaluate(
         Path | None, typer.Option(help="Test list of Korean–English terms: synonyms-test.jsonl of `data synonyms build`.", metavar="FILE")
     ] = None,
     group: Annotated[list[str] | None, typer.Option(help="Also nDCG@10 by this key of the queries' metadata.", metavar="KEY")] = None,
-    cache: Annotated[
-        Path | None, typer.Option(help="Keep the passages' weights here; a second run with the same model is quick.", metavar="DIR")
-    ] = None,
+    cache: CacheOption = None,
     term_cache: Annotated[bool, typer.Option(help="Keep Kiwi's analyses on disk and use those that are there.")] = True,
     workers: Annotated[int | None, typer.Option(min=1, help="Processes for Kiwi, threads for search; by default all cores.")] = None,
     compare: Annotated[

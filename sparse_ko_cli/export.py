@@ -52,11 +52,11 @@ def export(
         Path | None, typer.Option(help="Measure int8's nDCG@10 on the dev split of this collection, beside that of fp32.", metavar="DIR")
     ] = None,
     query_prefix: Annotated[
-        str, typer.Option(help="Dense models: what the node puts before queries. By default the folder's prompt.")
-    ] = "",
+        str | None, typer.Option(help="Dense models: what the node puts before queries. By default the folder's prompt.")
+    ] = None,
     passage_prefix: Annotated[
-        str, typer.Option(help="Dense models: what the node puts before passages. By default the folder's prompt.")
-    ] = "",
+        str | None, typer.Option(help="Dense models: what the node puts before passages. By default the folder's prompt.")
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Write a model as the zip that ML Commons registers, after checking that it answers as the model does.
@@ -79,7 +79,7 @@ def export(
                 raise UsageError(f"{model} is a dense model: --prune, --field and --collection are for sparse ones.", "Leave them out.")
             _export_dense(model, folder, how, (query_prefix, passage_prefix), as_json)
         else:
-            if query_prefix or passage_prefix:
+            if query_prefix is not None or passage_prefix is not None:
                 raise UsageError("ML Commons puts prefixes before texts of dense models only.", "Leave the prefixes out.")
             _export_sparse(model, folder, how, prune, tuple(field or [Field.RANK_FEATURES]), collection, as_json)
 
@@ -104,7 +104,7 @@ def _export_sparse(
     notes.print(f"Next: sparse-ko deploy --model {escape(str(done.encoder.path))} --cluster", soft_wrap=True)
 
 
-def _export_dense(model: Path, folder: Path, how: dict[str, Any], prefixes: tuple[str, str], as_json: bool) -> None:
+def _export_dense(model: Path, folder: Path, how: dict[str, Any], prefixes: tuple[str | None, str | None], as_json: bool) -> None:
     from opensearch_ko.export import export_dense
 
     archive = export_dense(model, folder, query_prefix=prefixes[0], passage_prefix=prefixes[1], **how)

@@ -26,20 +26,31 @@ class HybridRows:
         depth: places of the sparse encoder's own row.
         workers: processes for Kiwi, threads for search.
         cache: Kiwi's analyses of earlier runs.
+        kept_folder: where the sparse encoder's weights of the passages are kept between runs; None keeps nothing.
 
     Raises:
         ModelError: the sparse encoder's folder is missing or damaged.
     """
 
     def __init__(
-        self, collection: Collection, split: str, sparse: Path | None, *, depth: int, workers: int, cache: TermCache | None
+        self,
+        collection: Collection,
+        split: str,
+        sparse: Path | None,
+        *,
+        depth: int,
+        workers: int,
+        cache: TermCache | None,
+        kept_folder: Path | None = None,
     ) -> None:
+        from sparse_ko.evaluation.encoded_passages import EncodedPassages
         from sparse_ko.model import SparseEncoder
 
         self._collection, self._split = collection, split
         self._depth, self._workers, self._cache = depth, workers, cache
         self._queries = queries_of(collection, split)
         self._sparse = (system_name(sparse), SparseEncoder.load(sparse)) if sparse else None
+        self._kept = EncodedPassages.of(kept_folder, sparse, collection) if sparse else None
         self._own_row: SystemResult | None = None
 
     def of(self, name: str, rankings: Mapping[str, Ranking]) -> list[SystemResult]:
@@ -57,7 +68,9 @@ class HybridRows:
             from sparse_ko.evaluation.measuring import measure_encoder
 
             name, encoder = self._sparse
-            measured = measure_encoder(encoder, name, self._collection, self._split, depth=self._depth, workers=self._workers)
+            measured = measure_encoder(
+                encoder, name, self._collection, self._split, depth=self._depth, workers=self._workers, kept=self._kept
+            )
             self._own_row = measured.result
             found[name] = dict(zip(self._queries, measured.index.rankings(measured.vectors, DEPTH), strict=True))
         return found

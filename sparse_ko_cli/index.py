@@ -35,6 +35,9 @@ def index(
     dense: Annotated[
         Path | None, typer.Option(help="For --encode client, where the index has a dense field: its model's folder.", metavar="DIR")
     ] = None,
+    passage_prefix: Annotated[
+        str | None, typer.Option(help="With --dense: what stands before a passage; by default what the index's dense model has.")
+    ] = None,
     checkpoint: Annotated[
         Path | None,
         typer.Option(help="File that says which passages are in, to go on from; by default in the user's cache folder.", metavar="FILE"),
@@ -55,9 +58,9 @@ def index(
         from opensearch_ko.ingest import Corpus, default_checkpoint, index_collection
         from retrieval_ko.terms import available_cores
 
-        _check_options(index, collection, encode, model, dense)
+        _check_options(index, collection, encode, model, dense, passage_prefix)
         target = connect(cluster)
-        encoder = _encoder(target, index, model, dense) if model else None
+        encoder = _encoder(target, index, model, dense, passage_prefix) if model else None
         corpus = Corpus.check(collection)
         if checkpoint is None:
             checkpoint, others = default_checkpoint(target, index, corpus.sha256)
@@ -75,7 +78,7 @@ def index(
                 encoder=encoder,
                 checkpoint=checkpoint,
                 collection_sha256=corpus.sha256,
-                on_progress=_Shown(bar, len(corpus)),
+                on_progress=ShownPassages(bar, len(corpus)),
                 on_step=lambda step: bar.console.print(f"  {escape(step)}", soft_wrap=True),
                 failures=failures,
             )
@@ -84,14 +87,20 @@ def index(
             raise SystemExit(1)
 
 
-class _Shown:
-    """The bar, begun at the first passage: what a checkpoint skips is no speed."""
+class ShownPassages:
+    """The bar of passages, begun with the first ones that are told: what a checkpoint skips is done, and is no speed.
+
+    Args:
+        bar: to show them in.
+        total: passages of the collection.
+    """
 
     def __init__(self, bar: Progress, total: int) -> None:
         self._bar, self._task, self._total = bar, bar.add_task("indexing", total=total), total
         self._begun = False
 
     def __call__(self, done: int) -> None:
+        """Show that so many passages are done."""
         if self._begun:
             self._bar.update(self._task, completed=done)
         else:
@@ -108,15 +117,17 @@ class _Speed(ProgressColumn):
         return Text(f"{speed:,.0f} docs/s" if speed else "")
 
 
-def _check_options(index: str, collection: Path, encode: str, model: Path | None, dense: Path | None) -> None:
+def _check_options(index: str, collection: Path, encode: str, model: Path | None, dense: Path | None, prefix: str | None) -> None:
     example = f"For example: sparse-ko index --index {index} --collection {collection} --encode client --model DIR|ZIP"
     if (encode == "client") != (model is not None):
         raise UsageError("--encode client and --model DIR|ZIP go together: the model encodes on this machine.", example)
     if dense is not None and encode != "client":
         raise UsageError("--dense DIR goes with --encode client; in the cluster the deployed dense model computes the vectors.", example)
+    if prefix is not None and dense is None:
+        raise UsageError("--passage-prefix goes with --dense DIR; in the cluster the deployed dense model puts its own.", example)
 
 
-def _encoder(target: Cluster, index: str, model: Path, dense: Path | None) -> PassageEncoder:
+def _encoder(target: Cluster, index: str, model: Path, dense: Path | None, prefix: str | None) -> PassageEncoder:
     from opensearch_ko.encoding import check_versions, load_encoder
     from opensearch_ko.indexes import missing_index, read_meta
 
@@ -124,7 +135,7 @@ def _encoder(target: Cluster, index: str, model: Path, dense: Path | None) -> Pa
     if meta is None:
         raise missing_index(target, index)
     check_versions(meta, index, model, dense)
-    return load_encoder(model, dense)
+    return load_encoder(model, dense, meta=meta, prefix=prefix)
 
 
 def _show(report: IngestReport, index: str, as_json: bool) -> None:

@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from rich.console import Console
 from rich.markup import escape
+from rich.measure import Measurement
 from rich.table import Table
 
 from retrieval_ko.collection import Collection, sample_folder
@@ -21,9 +23,13 @@ from retrieval_ko.evaluation.metrics import FIRST_PLACES
 from retrieval_ko.term_cache import TermCache
 from retrieval_ko.terminal import exit_on_error, notes, out, print_json, progress_bar
 from retrieval_ko.terms import available_cores
-from sparse_ko_cli.evaluate import comparison_table, named_rows, show_comparisons
+from sparse_ko_cli.evaluate import CacheOption, comparison_table, named_rows, show_comparisons
 from sparse_ko_cli.requirement import need_torch
 
+DEPTHS = "1,3,5,10"
+MAIN = ("ndcg@10", "mrr@10", "recall@100", "recall@10", "map@10", "ndcg@5")
+"""What is shown first where not all of it fits the terminal."""
+_ANY_WIDTH = 10_000
 HEADINGS = {"ndcg": "nDCG", "mrr": "MRR", "recall": "R", "map": "MAP"}
 
 
@@ -45,7 +51,7 @@ def evaluate(
     model: Annotated[list[str], typer.Option(help="A model folder, a name on the hub, or an alias; several are several rows.")],
     collection: Annotated[Path | None, typer.Option(help="Collection folder; by default the sample in the package.", metavar="DIR")] = None,
     split: Annotated[str, typer.Option(help="Which judgements to use.")] = "dev",
-    places: Annotated[str, typer.Option("--k", help="Depths of nDCG, MRR, recall and MAP that are shown.")] = "1,3,5,10",
+    places: Annotated[str, typer.Option("--k", help="Depths of nDCG, MRR, recall and MAP that are shown.")] = DEPTHS,
     no_template: Annotated[
         bool, typer.Option("--no-template", help="Read texts as they are, whatever the model was trained with.")
     ] = False,
@@ -57,6 +63,7 @@ def evaluate(
     sparse: Annotated[
         Path | None, typer.Option(help="A sparse encoder's folder: its row, and hybrids with it and with BM25.", metavar="DIR")
     ] = None,
+    cache: CacheOption = None,
     hybrid: Annotated[bool, typer.Option("--hybrid", help="Hybrids with BM25, by reciprocal rank; --sparse includes them.")] = False,
     bm25: Annotated[str, typer.Option(help="BM25's rows: kiwi, bigram, whitespace, joined by commas; or none.")] = "kiwi,bigram,whitespace",
     folder: Annotated[
@@ -76,6 +83,8 @@ def evaluate(
             raise UsageError(
                 "--no-template leaves the template out, --ablate-template compares with and without it.", "Choose one of them."
             )
+        if cache and sparse is None:
+            raise UsageError("--cache keeps a sparse encoder's weights.", "Name the encoder: --sparse DIR")
         baselines = parse_baselines(bm25)
         need_torch("lex-dpr evaluate")
         from dense_ko.evaluation.evaluating import EvaluationSettings, evaluate_models
@@ -100,7 +109,7 @@ def evaluate(
         fused = hybrid or sparse is not None
         kiwi = fused or any(baseline.tokenization.needs_kiwi for baseline in baselines)
         store = stack.enter_context(TermCache()) if term_cache and kiwi else None
-        mixing = HybridRows(data, split, sparse, depth=EVALUATION_DEPTH, workers=cores, cache=store) if fused else None
+        mixing = HybridRows(data, split, sparse, depth=EVALUATION_DEPTH, workers=cores, cache=store, kept_folder=cache) if fused else None
         models = {name: str(path) for name, path in named_rows([Path(name) for name in model], "dense").items()}
         with progress_bar("passages") as bar:
             tasks: dict[str, Any] = {}
@@ -118,13 +127,34 @@ def evaluate(
         if as_json:
             print_json(found.report)
         else:
-            _show(found.report, depths)
+            _show(found.report, depths, deep=places == DEPTHS)
         if folder:
             notes.print(f"Report: {escape(str(folder / 'report.md'))}", soft_wrap=True)
 
 
-def _show(report: dict[str, Any], depths: list[int]) -> None:
-    out.print(comparison_table(report, {f"{name}@{depth}": f"{words}@{depth}" for name, words in HEADINGS.items() for depth in depths}))
+def fitting(report: dict[str, Any], metrics: dict[str, str], console: Console) -> dict[str, str]:
+    """Return the metrics that a terminal has room for, in their order, at least one: the main ones first.
+
+    Args:
+        report: what is shown.
+        metrics: metric → heading.
+        console: whose width counts.
+    """
+    by_weight = sorted(metrics, key=lambda name: MAIN.index(name) if name in MAIN else len(MAIN))
+    for count in range(len(by_weight), 1, -1):
+        shown = {name: metrics[name] for name in metrics if name in by_weight[:count]}
+        if Measurement.get(console, console.options.update(max_width=_ANY_WIDTH), comparison_table(report, shown)).maximum <= console.width:
+            return shown
+    return {by_weight[0]: metrics[by_weight[0]]}
+
+
+def _show(report: dict[str, Any], depths: list[int], *, deep: bool) -> None:
+    metrics = {f"{name}@{depth}": f"{words}@{depth}" for name, words in HEADINGS.items() for depth in depths}
+    metrics |= {"recall@100": "R@100"} if deep else {}
+    shown = fitting(report, metrics, out)
+    out.print(comparison_table(report, shown))
+    if rest := [heading for name, heading in metrics.items() if name not in shown]:
+        notes.print(f"Not shown for want of room: {', '.join(rest)}. All of it: --json, or evaluation.json of --out; fewer depths: --k 10")
     show_comparisons(report)
     if sizes := report["groups"].get("type"):
         table = Table("nDCG@10 by type", *(f"{escape(name)} ({size})" for name, size in sizes.items()), box=None)

@@ -17,6 +17,7 @@ from retrieval_ko.terminal import exit_on_error, notes, out, print_json, progres
 from retrieval_ko.terms import Tokenization, available_cores
 from sparse_ko_cli.lexdpr_ensemble import fit, load_encoder
 from sparse_ko_cli.requirement import need_torch
+from sparse_ko_cli.training import TakeOverOption, check_take_over
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -32,7 +33,9 @@ _Resume = Annotated[bool, typer.Option("--resume", help="Go on with the run in -
 _Tokenization = Annotated[Tokenization, typer.Option(help="How BM25 cuts text; bigram needs no Kiwi.")]
 
 
-def run_teacher(preset: str, changes: Mapping[str, Any], folder: Path | None, *, resume: bool, dry_run: bool = False) -> dict[str, Any]:
+def run_teacher(
+    preset: str, changes: Mapping[str, Any], folder: Path | None, *, resume: bool, take_over: bool = False, dry_run: bool = False
+) -> dict[str, Any]:
     """Train a teacher with a progress bar and return what `--json` prints.
 
     Args:
@@ -40,6 +43,7 @@ def run_teacher(preset: str, changes: Mapping[str, Any], folder: Path | None, *,
         changes: key → value; None is left out.
         folder: of the run; None: runs/NAME.
         resume: go on from the newest checkpoint.
+        take_over: whether the run may be resumed though it says that it is at work on another machine.
         dry_run: read, count and stop.
     """
     from dense_ko.teacher.settings import TeacherSettings, read_preset
@@ -52,6 +56,7 @@ def run_teacher(preset: str, changes: Mapping[str, Any], folder: Path | None, *,
     if dry_run:
         return plan_teacher(settings, collection).as_json()
     target = folder or Path("runs") / settings.name
+    check_take_over(target, resume=resume, take_over=take_over)
     with _bar("steps", "training") as show:
         trained = train_teacher(settings, collection, target, data_hash=folder_sha256(settings.collection), resume=resume, on_progress=show)
     facts = trained.run.metadata()
@@ -64,7 +69,9 @@ def run_teacher(preset: str, changes: Mapping[str, Any], folder: Path | None, *,
     }
 
 
-def run_distillation(preset: str, changes: Mapping[str, Any], folder: Path | None, *, resume: bool) -> dict[str, Any]:
+def run_distillation(
+    preset: str, changes: Mapping[str, Any], folder: Path | None, *, resume: bool, take_over: bool = False
+) -> dict[str, Any]:
     """Score candidates, train the student, and return what `--json` prints; arguments as `run_teacher`."""
     from dense_ko.distillation.run import distill
     from dense_ko.distillation.settings import PRESETS, DistillSettings
@@ -75,11 +82,13 @@ def run_distillation(preset: str, changes: Mapping[str, Any], folder: Path | Non
         raise UsageError("A student learns from a collection's pairs, and none is named.", "Name it: --collection DIR --pairs train")
     folders = dict.fromkeys([settings.collection, *(place.collection for place in settings.data)])
     collections = {place: Collection.read(place) for place in folders}
+    target = folder or Path("runs") / settings.name
+    check_take_over(target, resume=resume, take_over=take_over)
     with _bar("", "scoring") as show:
         made = distill(
             settings,
             collections,
-            folder or Path("runs") / settings.name,
+            target,
             resume=resume,
             on_scored=lambda done, total: show(done, total, "scoring queries"),
             on_progress=show,
@@ -131,6 +140,7 @@ def train(
     changes: _Changes = None,
     folder: Annotated[Path | None, typer.Option("--out", metavar="DIR", help="The run's folder; by default runs/NAME.")] = None,
     resume: _Resume = False,
+    take_over: TakeOverOption = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show data and steps, and stop.")] = False,
     as_json: _Json = False,
 ) -> None:
@@ -145,7 +155,7 @@ def train(
             "model.vocabulary": None if vocabulary is None else str(vocabulary),
             "training.max_samples": max_samples,
         }
-        found = run_teacher(preset, own | parsed(changes), folder, resume=resume, dry_run=dry_run)
+        found = run_teacher(preset, own | parsed(changes), folder, resume=resume, take_over=take_over, dry_run=dry_run)
         if as_json:
             print_json(found)
         elif dry_run:
@@ -283,6 +293,7 @@ def distill(
     changes: _Changes = None,
     folder: Annotated[Path | None, typer.Option("--out", metavar="DIR", help="The run's folder; by default runs/NAME.")] = None,
     resume: _Resume = False,
+    take_over: TakeOverOption = False,
     as_json: _Json = False,
 ) -> None:
     """Train a bi-encoder on what a teacher says: it scores every query's candidates once, then the student learns.
@@ -301,7 +312,7 @@ def distill(
             "candidates.max_samples": max_samples,
             "distillation.temperature": tau,
         }
-        found = run_distillation(preset, own | parsed(changes), folder, resume=resume)
+        found = run_distillation(preset, own | parsed(changes), folder, resume=resume, take_over=take_over)
         if as_json:
             print_json(found)
             return

@@ -11,6 +11,7 @@ from rich.markup import escape
 from retrieval_ko.terminal import exit_on_error, notes, out, print_json, progress_bar
 from sparse_ko_cli.requirement import need_torch
 from sparse_ko_cli.train import find_config
+from sparse_ko_cli.training import TakeOverOption, check_take_over
 
 
 def pretrain(
@@ -18,6 +19,7 @@ def pretrain(
     changes: Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change a value: training.max_steps=500.")] = None,
     folder: Annotated[Path | None, typer.Option("--out", metavar="DIR", help="The run's folder; by default runs/NAME.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in --out from its newest checkpoint.")] = False,
+    take_over: TakeOverOption = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
     """Train a masked language model on passages, for an encoder to start from.
@@ -30,11 +32,13 @@ def pretrain(
         from training_ko.settings import read_settings
 
         settings = read_settings(find_config(config), changes, PretrainSettings)
+        target = folder or Path("runs") / settings.name
+        check_take_over(target, resume=resume, take_over=take_over)
         with progress_bar("steps") as bar:
             task = bar.add_task("packing", total=None)
             trained = pretrain(
                 settings,
-                folder or Path("runs") / settings.name,
+                target,
                 resume=resume,
                 on_progress=lambda done, total, words: bar.update(task, completed=done, total=total, description=words or "training"),
             )

@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from retrieval_ko.errors import UsageError
 from sparse_ko_cli.requirement import need_torch
 
 if TYPE_CHECKING:
+    from opensearch_ko.cluster import Cluster
     from opensearch_ko.queries import QueryReader
 
 ModelOption = Annotated[
@@ -21,6 +23,10 @@ ModelOption = Annotated[
 ]
 DenseModelOption = Annotated[
     Path | None, typer.Option("--dense-model", help="Reads queries on this machine: a sentence-transformers folder.", metavar="DIR")
+]
+QueryPrefixOption = Annotated[
+    str | None,
+    typer.Option("--query-prefix", help="With --dense-model: what stands before a query; by default what the index's dense model has."),
 ]
 
 
@@ -38,11 +44,36 @@ def query_reader(model: Path | None, command: str) -> QueryReader | None:
     return FolderReader.read(model)
 
 
-def dense_query_reader(model: Path | None, command: str) -> Callable[[str], list[float]] | None:
-    """Return what embeds a query here; None where no model is named."""
+def check_query_prefix(model: Path | None, prefix: str | None) -> None:
+    """Refuse a prefix without a model that reads it here.
+
+    Raises:
+        UsageError: --query-prefix stands without --dense-model.
+    """
+    if model is None and prefix is not None:
+        raise UsageError(
+            "--query-prefix is for queries that this machine reads: --dense-model DIR.",
+            "In the cluster the deployed model puts its own before them.",
+        )
+
+
+def dense_query_reader(
+    model: Path | None, command: str, cluster: Cluster, index: str, prefix: str | None = None
+) -> Callable[[str], list[float]] | None:
+    """Return what embeds a query here, as the index's own dense model does; None where no model is named.
+
+    Args:
+        model: the option --dense-model.
+        command: that needs torch.
+        cluster: where the index is.
+        index: which remembers what stands before queries.
+        prefix: what stands there instead.
+    """
     if model is None:
         return None
     need_torch(command)
+    from opensearch_ko.indexes import read_meta
     from opensearch_ko.queries.folder_reader import dense_reader
 
-    return dense_reader(model)
+    meta = read_meta(cluster, index)
+    return dense_reader(model, prefix, meta.dense.query_prefix if meta and meta.dense else None)

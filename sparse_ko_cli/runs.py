@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from rich.markup import escape
 from rich.table import Table
 
 from retrieval_ko.runs import Run, find_runs
+from retrieval_ko.runs.durations import in_words
 from retrieval_ko.terminal import exit_on_error, notes, out, print_json
 from sparse_ko_cli.runs_watch import LAST, watch_run
 
@@ -48,7 +49,7 @@ def list_runs(
         for row in rows:
             quality = f"{row['dev_ndcg@10']:.3f}" if "dev_ndcg@10" in row else ""
             started = str(row["started_at"]).replace("T", " ").removesuffix("+00:00")
-            table.add_row(escape(row["run"]), row["state"], started, duration(row.get("seconds")), quality, str(row.get("best_step", "")))
+            table.add_row(escape(row["run"]), row["state"], started, in_words(row.get("seconds")), quality, str(row.get("best_step", "")))
         out.print(table)
 
 
@@ -160,12 +161,3 @@ def verdict(
 
 
 app.command("watch")(watch_run)
-
-
-def duration(seconds: Any) -> str:  # noqa: ANN401  a JSON value
-    """Return a time for people: 42 s, 3 min, 2.5 h; empty where it is not known."""
-    if not isinstance(seconds, int | float):
-        return ""
-    if seconds < 120:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"

@@ -14,7 +14,14 @@ from rich.table import Table
 from retrieval_ko.errors import UsageError
 from retrieval_ko.terminal import exit_on_error, notes, out, print_json, progress_bar
 from sparse_ko_cli.cluster import ClusterCommand, ClusterOption, DefaultCommandGroup, JsonOption
-from sparse_ko_cli.query_readers import DenseModelOption, ModelOption, dense_query_reader, query_reader
+from sparse_ko_cli.query_readers import (
+    DenseModelOption,
+    ModelOption,
+    QueryPrefixOption,
+    check_query_prefix,
+    dense_query_reader,
+    query_reader,
+)
 from sparse_ko_cli.search_options import SearchOptionsOption, search_options
 
 if TYPE_CHECKING:
@@ -55,6 +62,7 @@ def query(
     explain: Annotated[bool, typer.Option("--explain", help="Show which tokens or parts added what to the score.")] = False,
     model: ModelOption = None,
     dense_model: DenseModelOption = None,
+    query_prefix: QueryPrefixOption = None,
     weights: Annotated[
         str | None,
         typer.Option(help="Weights of a hybrid's parts, summing to 1; by default the tuned ones, else alike.", metavar="0.3,0.7"),
@@ -72,13 +80,15 @@ def query(
         from retrieval_ko.text import content_terms
 
         check_query(query)
+        check_query_prefix(dense_model, query_prefix)
         mode_named(mode)
         wanted = parse_filters(filters or [])
         options = search_options(tell)
         if weights:
             options = options.model_copy(update={"weights": {mode: _weights(weights, mode)}})
+        target = connect(cluster)
         answer = search(
-            connect(cluster),
+            target,
             index,
             query,
             mode,
@@ -87,7 +97,7 @@ def query(
             filter=wanted,
             terms=explain or as_json,
             reader=query_reader(model, "sparse-ko search --model DIR"),
-            query_vector=dense_query_reader(dense_model, "sparse-ko search --dense-model DIR"),
+            query_vector=dense_query_reader(dense_model, "sparse-ko search --dense-model DIR", target, index, query_prefix),
             options=options,
             on_step=lambda step: notes.print(f"  {escape(step)}"),
         )
@@ -134,12 +144,13 @@ def tune(
         parts = hybrid_mode([part.strip() for part in modes.split(",") if part.strip()], techniques[0]).parts
         judged = Collection.read(collection)
         queries = queries_of(judged, split)
+        target = connect(cluster)
         context = open_context(
-            connect(cluster),
+            target,
             index,
             content_terms=content_terms,
             reader=query_reader(model, "sparse-ko search tune --model DIR"),
-            query_vector=dense_query_reader(dense_model, "sparse-ko search tune --dense-model DIR"),
+            query_vector=dense_query_reader(dense_model, "sparse-ko search tune --dense-model DIR", target, index),
         )
         with progress_bar("searches") as bar:
             rankings = single_rankings(context, parts, queries, _counting(bar, "asking"))

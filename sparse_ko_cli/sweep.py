@@ -12,6 +12,7 @@ from rich.table import Table
 
 from retrieval_ko.errors import UsageError
 from retrieval_ko.files import write_text
+from retrieval_ko.sweeps.changes import with_changes
 from retrieval_ko.sweeps.program import Program
 from retrieval_ko.sweeps.settings import read_settings
 from retrieval_ko.sweeps.time_window import TimeWindow
@@ -35,6 +36,10 @@ WindowOption = Annotated[
 ]
 RunsOption = Annotated[Path, typer.Option("--runs", metavar="DIR", help="Folder of the runs; the sweep has a folder of its own in it.")]
 NoAgentOption = Annotated[bool, typer.Option("--no-run-agent", help="Create the sweep and start no agent.")]
+ChangesOption = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="Write another value: run_cap=10, model.base=[models/one,models/two], collection=DIR."),
+]
 NewOption = Annotated[bool, typer.Option("--new", help="Create another sweep, though the file has been one already.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 RUNS = Path("runs")
@@ -82,6 +87,7 @@ def sweep_app(program_of: Callable[[], Program]) -> typer.Typer:
         name: Annotated[str | None, typer.Argument(help="Which packaged sweep; `list` names them.", metavar="NAME")] = None,
         output: Annotated[Path, typer.Option("--output", metavar="FILE", help="Where its YAML file is written.")] = DEFAULT_FILE,
         no_run: Annotated[bool, typer.Option("--no-run", help="Write the file, and create no sweep.")] = False,
+        changes: ChangesOption = None,
         no_run_agent: NoAgentOption = False,
         count: CountOption = None,
         time_window: WindowOption = None,
@@ -98,7 +104,7 @@ def sweep_app(program_of: Callable[[], Program]) -> typer.Typer:
             if name == "list":
                 print_json(preset_names(program)) if as_json else out.print("\n".join(preset_names(program)))
                 return
-            text = preset_file(program, name or program.preset).read_text(encoding="utf-8")
+            text = with_changes(preset_file(program, name or program.preset).read_text(encoding="utf-8"), changes or [], program)
             if output.exists():
                 raise UsageError(
                     f"{output} is there already.", f"Another file: --output FILE. Use it: {program.name} sweep --config {output}"

@@ -19,6 +19,8 @@ from sparse_ko_cli.training import (
     JsonOption,
     ResumeOption,
     RunFolderOption,
+    TakeOverOption,
+    check_take_over,
     config_file,
     config_names,
     show_plan,
@@ -79,6 +81,7 @@ def train(
     changes: ChangesOption = None,
     folder: RunFolderOption = None,
     resume: ResumeOption = False,
+    take_over: TakeOverOption = False,
     dry_run: DryRunOption = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -96,6 +99,8 @@ def train(
             if main:
                 show_plan(describe_run(settings), as_json=as_json)
             return
-        trained = run_training(settings, folder or Path("runs") / settings.name, resume=resume)
+        target = folder or Path("runs") / settings.name
+        check_take_over(target, resume=resume, take_over=take_over, main=main)
+        trained = run_training(settings, target, resume=resume)
         if main:
             show_trained(trained, "sparse-ko evaluate", as_json=as_json)

@@ -20,6 +20,10 @@ if TYPE_CHECKING:
 ChangesOption = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change a value: training.epochs=3.")]
 RunFolderOption = Annotated[Path | None, typer.Option("--out", metavar="DIR", help="The run's folder; by default runs/NAME.")]
 ResumeOption = Annotated[bool, typer.Option("--resume", help="Go on with the run in --out from its newest checkpoint.")]
+TakeOverOption = Annotated[
+    bool,
+    typer.Option("--take-over", help="With --resume: the run says that it is at work on another machine, and you know that it is not."),
+]
 DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Show data, steps and the model's size, and stop.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 
@@ -41,6 +45,20 @@ def config_file(name: str, folder: Path, shown: list[str]) -> Path:
     if packaged.is_file() and name in {packaged.stem, packaged.name, f"configs/{packaged.name}"}:
         return packaged
     raise UsageError(f"There is no config file {name}, and no packaged config of that name.", f"Packaged: {', '.join(shown)}")
+
+
+def check_take_over(folder: Path, *, resume: bool, take_over: bool, main: bool = True) -> None:
+    """Take a run of another machine over, before it is resumed, where that is asked for; in the main process of several alone.
+
+    Raises:
+        UsageError: it is not to be resumed, or recorded something just now; see `Run.take_over`.
+    """
+    from retrieval_ko.runs import Run
+
+    if take_over and not resume:
+        raise UsageError("--take-over is for a run that is gone on with.", "Add --resume.")
+    if take_over and main and (folder / "metadata.json").exists():
+        Run(folder).take_over()
 
 
 def speaks() -> bool:

@@ -63,8 +63,8 @@ def export_dense(
     model_format: str = "torchscript",
     precision: str = "fp32",
     name: str | None = None,
-    query_prefix: str = "",
-    passage_prefix: str = "",
+    query_prefix: str | None = None,
+    passage_prefix: str | None = None,
     on_step: Callable[[str], None] | None = None,
 ) -> ModelArchive:
     """Export a bi-encoder's folder (sentence-transformers: Transformer, Pooling, …) as a TEXT_EMBEDDING zip.
@@ -75,8 +75,8 @@ def export_dense(
         model_format: "torchscript" or "onnx".
         precision: "fp32", or "int8" (ONNX only).
         name: to register the model under; by default the folder's.
-        query_prefix: the node puts it before queries; by default the folder's own prompt for queries.
-        passage_prefix: the node puts it before passages; by default the folder's own prompt for passages.
+        query_prefix: the node puts it before queries; None: the folder's own prompt for queries.
+        passage_prefix: the node puts it before passages; None: the folder's own prompt for passages.
         on_step: is told in words what happens.
 
     Raises:

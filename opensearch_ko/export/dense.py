@@ -36,14 +36,13 @@ from opensearch_ko.export.writer import (
     runnable,
     write_zip,
 )
+from opensearch_ko.prefixes import exported_prefix
 from retrieval_ko.errors import ModelError
 from training_ko.libraries import quiet_libraries
 
 TYPED_MODELS = ("bert", "albert")
 """Kinds of model that a node hands `token_type_ids` to where the graph is ONNX."""
 OUTPUT = "sentence_embedding"
-QUERY_PROMPTS, PASSAGE_PROMPTS = ("query",), ("document", "passage", "corpus")
-"""Names under which sentence-transformers folders keep their prompts."""
 
 Vector = NDArray[np.float32]
 
@@ -115,7 +114,7 @@ def write_dense_archive(
     settings: ExportSettings,
     *,
     name: str | None,
-    prefixes: tuple[str, str],
+    prefixes: tuple[str | None, str | None],
     on_step: Callable[[str], None],
 ) -> ModelArchive:
     """Trace, compare, write; see `opensearch_ko.export.export_dense`."""
@@ -127,8 +126,7 @@ def write_dense_archive(
         )
     on_step("reading the model")
     model = load_dense(model_folder)
-    query_prefix = prefixes[0] or _prompt(model, QUERY_PROMPTS)
-    passage_prefix = prefixes[1] or _prompt(model, PASSAGE_PROMPTS)
+    query_prefix, passage_prefix = exported_prefix(model, "query", prefixes[0]), exported_prefix(model, "passage", prefixes[1])
     max_tokens = min(int(model.max_seq_length or SERVER_LIMIT_TOKENS), SERVER_LIMIT_TOKENS)
     tokenizer_json = tokenizer_file(model.tokenizer.backend_tokenizer, max_tokens)
     graph = DenseGraph(model, as_sequence=settings.model_format == "onnx")
@@ -258,7 +256,3 @@ def _quality(model: SentenceTransformer, file: bytes, settings: ExportSettings, 
     pairs = zip(vectors_of(model, PARITY_TEXTS, max_tokens), answers(file, settings, tokenizer_json, PARITY_TEXTS), strict=True)
     cosines = [float(one @ other / (np.linalg.norm(one) * np.linalg.norm(other))) for one, other in pairs]
     return {"mean_cosine": round(float(np.mean(cosines)), 4), "worst_cosine": round(min(cosines), 4)}
-
-
-def _prompt(model: SentenceTransformer, names: Sequence[str]) -> str:
-    return next((str(model.prompts[name]) for name in names if model.prompts.get(name)), "")

@@ -89,7 +89,7 @@ def index_collection(
         encoder: computes them here.
         checkpoint: file that says which passages are in; an earlier run's is gone on from. It is deleted when all are in.
         collection_sha256: of the corpus; a checkpoint of another one is refused.
-        on_progress: told how many passages are done, failed and skipped ones included.
+        on_progress: told how many passages are done, failed and skipped ones included; at once where a checkpoint skips some.
         on_step: told what is waited for, in a few words.
         failures: where the passages that the cluster refused are listed, {"_id", "_index", "status", "reason"} a line; by default
             `INDEX-failed.jsonl` in the current folder.
@@ -119,6 +119,8 @@ def index_collection(
             if len(journal):
                 say(f"going on from {checkpoint}: {len(journal):,} passages are in")
         skipped = len(journal) if journal is not None else 0
+        if skipped and on_progress:
+            on_progress(skipped)
         sender = BulkSender(
             cluster,
             parameters={"pipeline": "_none"} if encode == "client" else {},

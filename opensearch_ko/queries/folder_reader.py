@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from opensearch_ko.prefixes import prefix_for, prompt_of
 from retrieval_ko.errors import ModelError
 
 if TYPE_CHECKING:
@@ -49,8 +50,13 @@ class FolderReader:
         return self._spellings[token_id] or str(token_id)
 
 
-def dense_reader(folder: Path) -> Callable[[str], list[float]]:
-    """Return what embeds a query with a sentence-transformers folder, its query prompt before it where it has one.
+def dense_reader(folder: Path, prefix: str | None = None, remembered: str | None = None) -> Callable[[str], list[float]]:
+    """Return what embeds a query with a sentence-transformers folder, with what the node would put before it.
+
+    Args:
+        folder: of the model.
+        prefix: put before queries whatever the index was deployed with; None: what `remembered` says.
+        remembered: what the node puts before queries, by the index; None: the folder's own prompt is taken.
 
     Raises:
         ModelError: the folder cannot be loaded.
@@ -63,8 +69,9 @@ def dense_reader(folder: Path) -> Callable[[str], list[float]]:
         model = SentenceTransformer(str(folder), device="cpu", local_files_only=True)
     except (OSError, ValueError, KeyError, RuntimeError) as failure:
         raise ModelError(f"The dense model {folder} cannot be loaded: {' '.join(str(failure).split())[:300]}") from failure
+    before = prefix_for("query", asked=prefix, remembered=remembered, own=prompt_of(model, "query"))
 
     def embed(text: str) -> list[float]:
-        return [float(value) for value in model.encode_query([text], show_progress_bar=False)[0]]
+        return [float(value) for value in model.encode_query([text], prompt=before, show_progress_bar=False)[0]]
 
     return embed

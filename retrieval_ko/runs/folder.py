@@ -26,6 +26,7 @@ import yaml
 from retrieval_ko.errors import DataError, RetrievalError, UsageError
 from retrieval_ko.files import read_json, write_json, write_text
 from retrieval_ko.runs.command_line import this_command
+from retrieval_ko.runs.durations import in_words
 from retrieval_ko.runs.machine import git_commit, hardware, peak_memory, versions
 from retrieval_ko.runs.process import is_running, on_this_host, this_process
 
@@ -36,6 +37,9 @@ State = Literal["running", "finished", "failed", "crashed"]
 LATEST = "latest-run"
 """The link beside the runs that names the one that began last."""
 
+
+SILENT_SECONDS = 120.0
+"""A run of another machine that recorded something within so long is not dead, whatever a person says: agents of a sweep wait as long."""
 
 CARRIED = ("steps", "dev")
 """What stays known of a run when it is resumed: how many steps it has, and on what its dev figures were measured."""
@@ -155,6 +159,30 @@ class Run:
             self._write_metadata(metadata)
         return metadata
 
+    def take_over(self) -> bool:
+        """Write down as crashed a run of another machine that says it is running, since a person knows better; return whether it said so.
+
+        What cannot be seen from here is believed otherwise (`is_alive`), so that no two processes write into one folder.
+
+        Raises:
+            DataError: the folder holds no run.
+            UsageError: its last event is younger than `SILENT_SECONDS`.
+        """
+        metadata = self.metadata()
+        process = metadata.get("process")
+        if metadata.get("state") != "running" or not process or on_this_host(process):
+            return False
+        silent = self._silent_seconds(metadata)
+        who = f"process {process['pid']} on {process['host']}"
+        if silent < SILENT_SECONDS:
+            raise UsageError(
+                f"The run in {self.folder} recorded something {in_words(silent)} ago, so {who} may well be at work.",
+                f"End it there. A run is taken over once it has been silent for {in_words(SILENT_SECONDS)}.",
+            )
+        logger.warning("The run in %s is taken over from %s, which has been silent for %s.", self.folder, who, in_words(silent))
+        self.end("crashed", error=f"taken over from {who}, silent for {in_words(silent)}", peak_memory=None)
+        return True
+
     def events(self) -> list[dict[str, Any]]:
         """Return all events, oldest first; a last line that is still being written, or was cut off by a crash, is left out.
 
@@ -180,11 +208,24 @@ class Run:
 
     def _refuse_a_second_writer(self, before: dict[str, Any]) -> None:
         process = before.get("process")
-        if before.get("state") == "running" and process and _process_is_there(before) and process != this_process():
+        if before.get("state") != "running" or not process or not _process_is_there(before) or process == this_process():
+            return
+        if on_this_host(process):
             raise UsageError(
                 f"The run in {self.folder} is still running: process {process['pid']} on {process['host']}.",
                 "Wait for it, or end it first; `runs watch` shows how it goes.",
             )
+        raise UsageError(
+            f"The run in {self.folder} says that it is running: process {process['pid']} on {process['host']}, which cannot be seen "
+            f"from this machine ({this_process()['host']}). Its last event is {in_words(self._silent_seconds(before))} old.",
+            "Two processes would spoil the folder. If that one is gone for certain, add --take-over to --resume.",
+        )
+
+    def _silent_seconds(self, metadata: dict[str, Any]) -> float:
+        """Return how old the last event is, that of the beginning where there is none; by this machine's clock, never below 0."""
+        last = next((event["time"] for event in reversed(self.events()) if "time" in event), metadata["started_at"])
+        latest = max(datetime.fromisoformat(last), datetime.fromisoformat(metadata["started_at"]))
+        return max(0.0, (datetime.now(UTC) - latest).total_seconds())
 
     def _write_metadata(self, metadata: dict[str, Any]) -> None:
         write_json(self.folder / "metadata.json", metadata)

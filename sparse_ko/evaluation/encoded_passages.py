@@ -11,7 +11,9 @@ from pathlib import Path
 import numpy as np
 from scipy.sparse import csr_matrix
 
+from retrieval_ko.collection import Collection
 from retrieval_ko.errors import DataError
+from retrieval_ko.evaluation.identity import texts_hash
 from retrieval_ko.files import folder_sha256, new_file
 
 _PARTS = ("indptr", "indices", "data", "shape", "ids")
@@ -31,6 +33,11 @@ class EncodedPassages:
     def __init__(self, folder: Path, model: Path, texts_hash: str) -> None:
         key = hashlib.sha256(f"{folder_sha256(model)}\n{texts_hash}".encode()).hexdigest()
         self.path = Path(folder) / f"passages-{key[:32]}.npz"
+
+    @classmethod
+    def of(cls, folder: Path | None, model: Path, collection: Collection) -> EncodedPassages | None:
+        """Return the file of a collection by a model; None where no folder keeps such files."""
+        return cls(folder, model, texts_hash(collection)) if folder else None
 
     def load(self) -> csr_matrix | None:
         """Return the weights, shape [passages, vocabulary]; None where they are not there yet.

@@ -14,7 +14,7 @@ from retrieval_ko.collection_statistics.distribution import Distribution
 from retrieval_ko.evaluation.baselines import Baseline, bm25_rows
 from retrieval_ko.evaluation.evaluation_json import best_baseline, evaluation_json
 from retrieval_ko.evaluation.groups import query_groups
-from retrieval_ko.evaluation.identity import conditions, data_hashes, texts_hash
+from retrieval_ko.evaluation.identity import conditions, data_hashes
 from retrieval_ko.evaluation.judging import EVALUATION_DEPTH, SystemResult
 from retrieval_ko.records import SynonymPair
 from retrieval_ko.term_cache import TermCache
@@ -100,7 +100,7 @@ def evaluate_models(
     evaluation = Evaluation({}, results)
     cases, synonyms = {}, {}
     for name, encoder in encoders.items():
-        kept = EncodedPassages(settings.kept_folder, models[name], texts_hash(collection)) if settings.kept_folder else None
+        kept = EncodedPassages.of(settings.kept_folder, models[name], collection)
         measured = measure_encoder(
             encoder,
             name,

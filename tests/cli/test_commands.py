@@ -12,6 +12,8 @@ from opensearch_ko.benchmark.sizes import field_bytes
 from opensearch_ko.cluster import connect
 from opensearch_ko.models import undeploy
 from retrieval_ko.collection import sample_folder
+from retrieval_ko.terminal import progress_bar
+from sparse_ko_cli.index import ShownPassages
 
 COMMANDS = ["demo", "pretrain", "train", "evaluate", "interleave", "encode", "explain", "export", "deploy", "index", "search", "benchmark"]
 DATA = [
@@ -190,3 +192,14 @@ def test_the_demo_without_a_jdk_does_all_but_the_node(tmp_path, monkeypatch):
     html = (tmp_path / "out" / "report" / "demo.html").read_text(encoding="utf-8")
     assert html.count("<svg") >= 2
     assert "bm25-kiwi" in html
+
+
+def test_a_bar_that_goes_on_shows_what_is_done_and_counts_it_as_no_speed():
+    bar = progress_bar("passages")
+    shown = ShownPassages(bar, total=10)
+    shown(6)
+    [task] = bar.tasks
+    assert (task.completed, task.total, task.speed) == (6, 10, None)
+    for done in (7, 9):
+        shown(done)
+    assert task.completed == 9

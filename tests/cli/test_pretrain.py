@@ -40,6 +40,12 @@ def test_a_run_leaves_a_model_and_says_how_good_it_is(run, place, tmp_path):
     assert pretrain(run, place, tmp_path / "run", "--resume").exit_code == 0
 
 
+def test_both_commands_of_the_program_take_a_run_over_only_to_resume_it(run, place, tmp_path):
+    for answer in (pretrain(run, place, tmp_path, "--take-over"), run("train", "demo", "--out", tmp_path, "--take-over")):
+        assert answer.exit_code == 2
+        assert "--take-over is for a run that is gone on with" in answer.stderr
+
+
 def test_an_unknown_key_is_wrong_use_and_the_nearest_named(run, tmp_path):
     answer = run("pretrain", "pretrain-mini", "--set", "masking.whole_word=true", "--out", tmp_path / "run")
     assert answer.exit_code == 2

@@ -50,7 +50,7 @@ def place(tmp_path_factory):
         "collection": str(folder / "tiny"),
         "vocabulary": {"size": 6000},
         "model": {"dimensions": 32, "max_tokens": 32, "neighbour_pull": 0},
-        "training": {"max_steps": 400, "batch_size": 2, "eval_steps": 200, "save_steps": 20},
+        "training": {"max_steps": 200, "batch_size": 2, "eval_steps": 100, "save_steps": 20},
     }
     (folder / "tiny.yaml").write_text(yaml.safe_dump(config), encoding="utf-8")
     (folder / "sweep.yaml").write_text(
@@ -61,7 +61,7 @@ method: random   # or grid
 metric:
   - {{name: eval/ndcg_at_10, goal: maximize}}
   - {{name: eval/flops, goal: minimize}}
-run_cap: 3  # trials
+run_cap: 2  # trials
 parameters:
   training.learning_rate: {{distribution: log_uniform_values, min: 1e-4, max: 1e-2}}
   sparsity.document_weight: {{values: [0.001, 0.01]}}
@@ -100,6 +100,11 @@ def until(condition, what):
     raise AssertionError(f"{what}: not within {SECONDS} s")
 
 
+def trainers(agent):
+    """Return the trials that an agent has begun, as processes."""
+    return [child for child in psutil.Process(agent.pid).children() if "train" in child.cmdline()]
+
+
 def test_two_agents_one_of_them_killed_finish_every_trial_once(run, place, agent):
     written = (place / "sweep.yaml").read_text(encoding="utf-8")
     created = run("sweep", "--config", place / "sweep.yaml", "--runs", place / "runs", "--no-run-agent")
@@ -107,28 +112,28 @@ def test_two_agents_one_of_them_killed_finish_every_trial_once(run, place, agent
     sweep = place / "runs" / created.stdout.strip()
     assert (place / "sweep.yaml").read_text(encoding="utf-8") == written.replace("name: tiny", f"sweep_id: {sweep.name}\nname: tiny", 1)
 
-    first = agent()
-    until(lambda: list(sweep.glob("trial-0001/checkpoint-*")) or list(sweep.glob("trial-0002")), "a checkpoint of the first trial")
-    [trainer] = [child for child in psutil.Process(first.pid).children() if "train" in child.cmdline()]
+    agents = [agent("--count", "2", "--json") for _ in range(2)]
+    until(lambda: list(sweep.glob("trial-0001/checkpoint-*")), "a checkpoint of the first trial")
+    [(first, trainer)] = [(each, child) for each in agents for child in trainers(each) if str(sweep / "trial-0001") in child.cmdline()]
     process = {"pid": trainer.pid, "started": trainer.create_time()}
     first.send_signal(signal.SIGKILL)
     first.communicate()
     until(lambda: not is_running(process), "the end of a trial whose agent is gone")
     assert Run(sweep / "trial-0001").metadata()["state"] == "running"  # nobody could write down that it is not
 
-    agents = [agent("--count", "2", "--json") for _ in range(2)]
-    said = [each.communicate(timeout=SECONDS) for each in agents]
-    assert [each.returncode for each in agents] == [0, 0], said
+    [other] = [each for each in agents if each is not first]
+    said = other.communicate(timeout=SECONDS)
+    assert other.returncode == 0, said
     shown = run("sweep", "show", sweep, "--json")
     found = json.loads(shown.stdout)
     trials = found["trials"]
-    assert [trial["state"] for trial in trials] == ["finished"] * 3
-    assert len({json.dumps(trial["settings"]) for trial in trials}) == 3
+    assert [trial["state"] for trial in trials] == ["finished"] * 2
+    assert len({json.dumps(trial["settings"]) for trial in trials}) == 2
     events = Run(sweep / "trial-0001").events()
     assert any(event.get("resumed") and event["step"] > 0 for event in events), "it began anew instead of going on"
-    assert trials[0]["generation"] == 2
-    begun = [number for number in (1, 2, 3) if "earlier" in Run(sweep / f"trial-{number:04}").metadata()]
-    assert begun == [1]  # each of the others was run once
+    assert [trial["generation"] for trial in trials] == [2, 1]
+    begun = [number for number in (1, 2) if "earlier" in Run(sweep / f"trial-{number:04}").metadata()]
+    assert begun == [1]  # the other was run once, by one of two agents that began together
     assert all(Path(picture).stat().st_size > 1000 for picture in found["pictures"])
     assert {Path(picture).suffix for picture in found["pictures"]} == {".png", ".html"}
 
@@ -140,7 +145,7 @@ def test_two_agents_one_of_them_killed_finish_every_trial_once(run, place, agent
 
     again = run("sweep", "agent", sweep)  # there is nothing left to do
     assert again.exit_code == 0, again.output
-    assert len(list(sweep.glob("trial-*"))) == 3
+    assert len(list(sweep.glob("trial-*"))) == 2
 
 
 @pytest.mark.parametrize("name", ["static"])

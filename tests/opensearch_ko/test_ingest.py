@@ -130,7 +130,7 @@ def test_a_run_that_was_killed_goes_on_where_it_was(cluster, words, tmp_path):
         run.wait()
         proxy.clear()
         before = len(proxy.requests)
-        steps = []
+        steps, done = [], []
         report = index_collection(
             Cluster(ClusterProfile(url=proxy.url)),
             index,
@@ -139,6 +139,7 @@ def test_a_run_that_was_killed_goes_on_where_it_was(cluster, words, tmp_path):
             checkpoint=checkpoint,
             collection_sha256=json.loads(checkpoint.read_text(encoding="utf-8").splitlines()[0])["collection"],
             on_step=steps.append,
+            on_progress=done.append,
         )
         sent = [
             json.loads(line)["index"]["_id"]
@@ -150,6 +151,8 @@ def test_a_run_that_was_killed_goes_on_where_it_was(cluster, words, tmp_path):
     assert report.skipped + report.indexed == many
     assert sorted(sent) == sorted(row["_id"] for row in rows[report.skipped :])
     assert steps[0].startswith("going on from")
+    assert done == sorted(done)
+    assert (done[0], done[-1]) == (report.skipped, many)  # what is in already is shown before anything is sent
     assert len(words.stored(index)) == many
     assert not checkpoint.exists()
 

@@ -6,6 +6,7 @@ import os
 import platform
 import subprocess
 import sys
+from datetime import UTC, datetime, timedelta
 
 import psutil
 import pytest
@@ -167,6 +168,56 @@ def test_a_run_of_another_machine_is_believed(run):
     (run.folder / "metadata.json").write_text(json.dumps(metadata))
     assert run.is_alive()
     assert run.look()["state"] == "running"
+
+
+def elsewhere(run, seconds):
+    """Let a run be one of another machine, begun and silent for so long."""
+    metadata = run.metadata()
+    metadata["process"] |= {"host": platform.node() + "-2", "pid": 4711}
+    metadata["started_at"] = (datetime.now(UTC) - timedelta(seconds=seconds)).isoformat(timespec="seconds")
+    (run.folder / "metadata.json").write_text(json.dumps(metadata))
+    return metadata["process"]["host"]
+
+
+def resumed(run):
+    return Run.begin(run.folder, SETTINGS, seed=13, data=DATA, resume=True)
+
+
+def test_a_run_of_another_machine_is_resumed_only_after_it_was_taken_over(run):
+    host = elsewhere(run, 3 * 3600)
+    with pytest.raises(UsageError) as refused:
+        resumed(run)
+    assert f"process 4711 on {host}" in refused.value.problem
+    assert "Its last event is 3.0 h old" in refused.value.problem
+    assert "--take-over" in refused.value.remedy
+    assert run.take_over()
+    assert run.metadata()["state"] == "crashed"
+    [before] = resumed(run).metadata()["earlier"]
+    assert before["error"] == f"taken over from process 4711 on {host}, silent for 3.0 h"
+
+
+def test_a_run_of_another_machine_that_has_just_recorded_something_is_not_taken_over(run):
+    elsewhere(run, 3 * 3600)
+    run.record(step=1, loss=2.5)
+    with pytest.raises(UsageError, match="may well be at work"):
+        run.take_over()
+    assert run.metadata()["state"] == "running"
+    elsewhere(run, -3600)  # its clock is an hour ahead
+    with pytest.raises(UsageError, match="recorded something 0 s ago"):
+        run.take_over()
+
+
+def test_a_run_of_this_machine_is_not_taken_over_since_it_can_be_seen(process, tmp_path):
+    other = Run(tmp_path / "other")
+    assert not other.take_over()
+    assert other.metadata()["state"] == "running"
+
+
+def test_a_run_that_has_ended_on_another_machine_needs_no_taking_over(run):
+    elsewhere(run, 3 * 3600)
+    run.end("failed", error="disk")
+    assert not run.take_over()
+    assert resumed(run).metadata()["earlier"][0]["error"] == "disk"
 
 
 @pytest.mark.parametrize("state", ["finished", "failed"])

@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from retrieval_ko.errors import UsageError
+from retrieval_ko.sweeps.changes import with_changes
 from retrieval_ko.sweeps.identity import new_sweep_id, write_sweep_id
 from retrieval_ko.sweeps.metrics import objective, values_of
 from retrieval_ko.sweeps.settings import changes_of, read_settings, settings_of
@@ -143,3 +144,35 @@ def test_a_sweep_is_not_gone_on_with_after_its_search_was_changed(tmp_path):
     with pytest.raises(UsageError, match=r"has changed since the sweep .* was created from it: parameters"):
         open_by_file(source, runs, PROGRAM)
     assert create(source, runs, PROGRAM, anew=True).sweep_id != sweep.sweep_id
+
+
+def test_a_packaged_sweep_is_changed_where_it_is_asked_for_and_nowhere_else():
+    program = dense_program()
+    text = (program.presets / "preset.yaml").read_text(encoding="utf-8")
+    before = yaml.safe_load(text)
+    asked = ["model.base=[models/one,models/two]", "trainer.lr=0.001", "ranking.temperature={min: 0.1, max: 0.2}"]
+    changed = with_changes(text, [*asked, "collection=law", "training.seed=4", "run_cap=3", "seed=5"], program)
+    parameters = {
+        "model.base": {"values": ["models/one", "models/two"]},
+        "training.learning_rate": {"value": 0.001},  # by its published name
+        "ranking.temperature": {"min": 0.1, "max": 0.2},
+    }
+    fixed = {"collection": "law", "training.seed": 4}
+    wanted = {"run_cap": 3, "seed": 5, "parameters": before["parameters"] | parameters, "fixed": before["fixed"] | fixed}
+    assert yaml.safe_load(changed) == before | wanted
+    assert "# α is swept as" in changed
+    assert with_changes(text, [], program) == text
+
+
+@pytest.mark.parametrize(
+    ("change", "complaint"),
+    [
+        ("model.base", "expected KEY=VALUE"),
+        ("model.base=[a", "not YAML"),
+        ("model.bass=a", "no such setting"),
+        ("parameters={}", "no key of a sweep's file"),
+    ],
+)
+def test_a_change_that_cannot_be_meant_is_refused(change, complaint):
+    with pytest.raises(UsageError, match=complaint):
+        with_changes(yaml.safe_dump(PLAIN), [change], PROGRAM)
