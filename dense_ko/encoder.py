@@ -14,12 +14,14 @@ from sentence_transformers.sentence_transformer.modules import Normalize
 from dense_ko.adapters import has_adapters, lora_record, merge, save_adapter
 from dense_ko.bag import bag_in, mean_of_pieces
 from dense_ko.loading import load_parts
-from dense_ko.model_record import ModelRecord, write_record
+from dense_ko.model_record import RECORD, ModelRecord, write_record
+from dense_ko.packaged import packaged_model
 from dense_ko.stock import HOW_TO_MAKE_A_MODEL, save_sentence_transformer, transformer_of, with_normalization
 from dense_ko.templates import Prefixes, TemplateMode, prefixes_of, prompts_of, template_named
 from retrieval_ko.errors import ModelError
 from retrieval_ko.files import new_folder
 from training_ko.tokenizing import tokenize
+from training_ko.weights import Precision, repack
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -28,7 +30,6 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
 Kind = Literal["query", "document"]
-PACKAGED = Path(__file__).parent / "default_model"
 ADAPTER_FOLDER = "adapter"
 """Where in a model's folder the adapters stand by themselves; the weights beside it have them merged."""
 
@@ -73,13 +74,8 @@ class BiEncoder:
         peft_adapter_path: str | Path | None = None,
         device: str | None = None,
     ) -> None:
-        if name_or_path is None and not PACKAGED.is_dir():
-            raise ModelError(
-                "The package comes without a trained model as yet.",
-                "Train one (lex-dpr train static) and name its folder: BiEncoder('runs/NAME/model'); or name one of the hub.",
-            )
         model, record = load_parts(
-            str(name_or_path or PACKAGED),
+            str(packaged_model() if name_or_path is None else name_or_path),
             adapter=None if peft_adapter_path is None else Path(peft_adapter_path),
             template=None if template is None else template_named(template),
             normalize=normalize,
@@ -218,21 +214,30 @@ class BiEncoder:
         vectors: Tensor = state["sentence_embedding"]
         return vectors.float()
 
-    def save(self, folder: Path | str) -> None:
+    def save(self, folder: Path | str, *, precision: Precision = "fp32", max_shard_size: int | None = None) -> None:
         """Write the model, whole or not at all, as a stock sentence-transformers folder with `training_config.json` beside.
 
         Adapters are merged into the weights; by themselves they stand in `adapter/`, as PEFT writes them.
 
+        Args:
+            folder: where; a model that is there is replaced.
+            precision: of the matrices on disk; "fp16" halves the files and rounds the weights.
+            max_shard_size: bytes that no file of weights may have more of; None: one file.
+
         Raises:
             RetrievalError: the disk is full or the folder may not be written.
+            ModelError: a weight is no number or too large for fp16, or one tensor alone is larger than a file may be.
         """
         adapted = has_adapters(self.model)
-        record = self.record.model_copy(update={"lora": lora_record(self.model, self._base_name)} if adapted else {})
+        lora = {"lora": lora_record(self.model, self._base_name)} if adapted else {}
+        record = self.record.model_copy(update={"precision": "fp32", **lora})
         stock = merge(self.model) if adapted else self.model
         self._settle(stock)
         with new_folder(Path(folder)) as target:
             save_sentence_transformer(stock, target)
             write_record(target, record)
+            if precision != "fp32" or max_shard_size is not None:
+                repack(target, precision, max_shard_size, RECORD)
             if adapted:
                 save_adapter(self.model, target / ADAPTER_FOLDER, self._base_name)
                 write_record(target / ADAPTER_FOLDER, record)

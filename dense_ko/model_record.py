@@ -11,6 +11,7 @@ from dense_ko.templates import TemplateMode
 from retrieval_ko.collection import first_complaint
 from retrieval_ko.errors import DataError
 from retrieval_ko.files import read_json, write_json
+from training_ko.weights import Precision
 
 RECORD = "training_config.json"
 
@@ -49,6 +50,8 @@ class ModelRecord(BaseModel):
     """Of the code that trained it."""
     config: dict[str, Any] | None = None
     """The settings of the run."""
+    precision: Precision = "fp32"
+    """Of the matrices in the folder's files; in memory they are float32."""
 
 
 def read_record(folder: Path) -> ModelRecord | None:

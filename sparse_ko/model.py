@@ -16,7 +16,9 @@ from scipy.sparse import csr_matrix
 
 from retrieval_ko.errors import ModelError
 from retrieval_ko.files import new_folder, read_json
+from sparse_ko.packaged import packaged_model
 from training_ko.libraries import quiet_libraries
+from training_ko.weights import Precision, repack
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -41,7 +43,10 @@ class SparseEncoder:
     """A SPLADE-style encoder: every text becomes weights over the vocabulary, most of them 0.
 
     Args:
-        network: one of the forms, or a live sentence-transformers SparseEncoder.
+        network: one of the forms, or a live sentence-transformers SparseEncoder; None: the model that comes with the package.
+
+    Raises:
+        ModelError: there is no packaged model, or it is damaged.
 
     Example:
         >>> encoder = SparseEncoder.load(Path("runs/demo/model"))  # doctest: +SKIP
@@ -50,7 +55,9 @@ class SparseEncoder:
         {'보증금': 1.93, '임차인': 0.88, …}
     """
 
-    def __init__(self, network: Network | StockEncoder) -> None:
+    def __init__(self, network: Network | StockEncoder | None = None) -> None:
+        if network is None:
+            network = SparseEncoder.load(packaged_model()).network
         if not hasattr(network, "embed"):
             from sparse_ko.forms.stock import StockNetwork
 
@@ -82,21 +89,31 @@ class SparseEncoder:
             with quiet_libraries():
                 if (folder / CARD).is_file():
                     return cls(FloorNetwork.load(folder, device))
-                return cls(StockEncoder(str(folder), device=device, local_files_only=True))
+                return cls(StockEncoder(str(folder), device=device, local_files_only=True, model_kwargs={"dtype": "float32"}))
         except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as failure:
             raise ModelError(
                 f"The model folder {folder} cannot be loaded: {' '.join(str(failure).split())[:300]}", _HOW_TO_MAKE_A_MODEL
             ) from failure
 
-    def save(self, folder: Path | str) -> None:
+    def save(self, folder: Path | str, *, precision: Precision = "fp32", max_shard_size: int | None = None) -> None:
         """Write the model, whole or not at all: as a sentence-transformers folder where stock modules hold it.
+
+        Args:
+            folder: where; a model that is there is replaced.
+            precision: of the matrices on disk; "fp16" halves the files and rounds the weights.
+            max_shard_size: bytes that no file of weights may have more of; None: one file.
 
         Raises:
             RetrievalError: the disk is full or the folder may not be written.
+            ModelError: a weight is no number or too large for fp16, or one tensor alone is larger than a file may be.
         """
+        from sparse_ko.forms.lexical_floor import CARD
+
         with new_folder(Path(folder)) as target, quiet_libraries():
             target.mkdir(exist_ok=True)
             self.network.save(target)
+            if precision != "fp32" or max_shard_size is not None:
+                repack(target, precision, max_shard_size, CARD)
 
     @property
     def form(self) -> Form:

@@ -15,15 +15,15 @@ from retrieval_ko.records import Passage, Query
 from retrieval_ko.terminal import exit_on_error, notes, progress_bar
 from sparse_ko_cli.requirement import need_torch
 
-ModelOption = Annotated[Path, typer.Option(help="A model folder.", metavar="DIR")]
+ModelOption = Annotated[Path | None, typer.Option(help="A model folder; by default the model that comes with the package.", metavar="DIR")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 TEXTS_AT_ONCE = 1024
 
 
 def encode(
-    model: ModelOption,
     source: Annotated[Path, typer.Option("--input", metavar="FILE", help='JSON lines: {"_id", "text", "title"?}.')],
     target: Annotated[Path, typer.Option("--output", metavar="FILE", help='JSON lines: {"_id", "weights": {token: weight}}.')],
+    model: ModelOption = None,
     kind: Annotated[Literal["query", "document"], typer.Option("--type", help="What the texts are.")] = "document",
     top: Annotated[int | None, typer.Option(min=1, help="Keep only the heaviest tokens of a text.")] = None,
 ) -> None:
@@ -34,7 +34,9 @@ def encode(
     with exit_on_error():
         need_torch("sparse-ko encode")
         from sparse_ko.model import SparseEncoder
+        from sparse_ko.packaged import packaged_model
 
+        model = model or packaged_model()
         texts = list(_texts(source, kind))
         encoder = SparseEncoder.load(model)
         encode_texts = encoder.encode_query if kind == "query" else encoder.encode_document

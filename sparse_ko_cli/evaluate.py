@@ -20,6 +20,7 @@ from retrieval_ko.evaluation.evaluation_folder import check_evaluation_folder, w
 from retrieval_ko.term_cache import TermCache
 from retrieval_ko.terminal import exit_on_error, notes, out, print_json, progress_bar
 from retrieval_ko.terms import available_cores
+from sparse_ko.packaged import PACKAGED, has_packaged_model, packaged_model
 from sparse_ko_cli.requirement import need_torch
 
 METRICS = {"ndcg@10": "nDCG@10", "mrr@10": "MRR@10", "recall@100": "R@100"}
@@ -35,7 +36,9 @@ CacheOption = Annotated[
 
 
 def system_name(model: Path, kind: str = "sparse") -> str:
-    """Return what a model folder is called in a table: its run's name, else the folder's, after its kind."""
+    """Return what a model folder is called in a table: its run's name, else the folder's, after its kind; the packaged one `default`."""
+    if model.name == PACKAGED.name:
+        return f"{kind}-default"
     return f"{kind}-{model.resolve().parent.name if model.name == 'model' else model.name}"
 
 
@@ -56,7 +59,11 @@ def comparison_table(report: dict[str, Any], asked_for: dict[str, str] | None = 
 
 
 def evaluate(
-    model: Annotated[list[Path] | None, typer.Option(help="A model folder; several are several rows.", metavar="DIR")] = None,
+    model: Annotated[
+        list[Path] | None,
+        typer.Option(help="A model folder; several are several rows. By default the model that comes with the package.", metavar="DIR"),
+    ] = None,
+    no_model: Annotated[bool, typer.Option("--no-model", help="BM25 alone, where a packaged model would be measured too.")] = False,
     collection: Annotated[Path | None, typer.Option(help="Collection folder; by default the sample in the package.", metavar="DIR")] = None,
     split: Annotated[str, typer.Option(help="Which judgements to use.")] = "dev",
     folder: Annotated[
@@ -78,7 +85,8 @@ def evaluate(
 ) -> None:
     """Compare models with each other and with BM25 on a collection, in process, by exact search.
 
-    Without --model BM25 alone is measured. What each number means: docs/evaluation.md
+    Without --model the packaged model is measured beside BM25; an installation without one measures BM25 alone.
+    What each number means: docs/evaluation.md
 
     Example: sparse-ko evaluate --model runs/demo/model --split test --out evaluations/demo
     """
@@ -86,7 +94,7 @@ def evaluate(
         if compare:
             _compare(compare, as_json=as_json)
             return
-        models = named_rows(model or [])
+        models = named_rows(_asked_models(model or [], no_model=no_model))
         if models:
             need_torch("sparse-ko evaluate")
         from sparse_ko.evaluation.evaluating import EvaluationSettings, evaluate_models
@@ -128,6 +136,17 @@ def evaluate(
             _show_encoders(found.report)
         if folder:
             notes.print(f"Report: {escape(str(folder / 'report.md'))}", soft_wrap=True)
+
+
+def _asked_models(named: list[Path], *, no_model: bool) -> list[Path]:
+    if named and no_model:
+        raise UsageError("--no-model measures BM25 alone, and --model names one.", "Choose one of them.")
+    if named or no_model:
+        return named
+    if has_packaged_model():
+        return [packaged_model()]
+    notes.print("This installation comes without a model, and --model names none: BM25 alone is measured.")
+    return []
 
 
 def named_rows(models: list[Path], kind: str = "sparse") -> dict[str, Path]:

@@ -42,7 +42,7 @@ def explain(
     query: Annotated[str | None, typer.Argument(help="A question or keywords.")] = None,
     passage: Annotated[str | None, typer.Argument(help="A passage; without it the query's own weights are shown.")] = None,
     *,
-    model: ModelOption,
+    model: ModelOption = None,
     collection: Annotated[Path | None, typer.Option(help="Take query and passages from this collection.", metavar="DIR")] = None,
     query_id: Annotated[str | None, typer.Option(help="A query of the collection.", metavar="ID")] = None,
     passage_id: Annotated[
@@ -61,7 +61,9 @@ def explain(
         from sparse_ko.explanation import explain as explained
         from sparse_ko.explanation_page import ExplainedPassage, explanation_page
         from sparse_ko.model import SparseEncoder
+        from sparse_ko.packaged import packaged_model
 
+        model = model or packaged_model()
         asked = _asked(query, passage, collection, query_id, passage_id or [])
         encoder = SparseEncoder.load(model)
         if asked is None:

@@ -18,6 +18,7 @@ from sparse_ko_cli.lexdpr_teacher import distill, margins
 from sparse_ko_cli.lexdpr_train import train
 from sparse_ko_cli.pairs import make_pairs, merge_corpus
 from sparse_ko_cli.program import begin
+from sparse_ko_cli.publish import publish_command
 from sparse_ko_cli.sweep import sweep_app
 from sparse_ko_cli.sweep_programs import dense_program
 
@@ -25,6 +26,7 @@ app = typer.Typer(help="LexDPR: dense retrieval for Korean legal text.", no_args
 app.add_typer(runs.app, name="runs")
 app.add_typer(sweep_app(dense_program), name="sweep")
 commands: tuple[Callable[..., Any], ...] = (preprocess_auto, make_pairs, merge_corpus, train, mine, evaluate, embed, distill, margins)
+commands += (publish_command("lex-dpr"),)
 for command in commands:
     app.command()(command)
 

@@ -10,6 +10,7 @@ import typer
 from pydantic import ValidationError
 from rich.markup import escape
 
+from dense_ko.packaged import has_packaged_model, packaged_model
 from dense_ko.templates import template_named
 from retrieval_ko.collection import first_complaint
 from retrieval_ko.errors import UsageError
@@ -29,7 +30,9 @@ def embed(
     outdir: Annotated[Path, typer.Option(metavar="DIR", help="Folder for the files.")],
     prefix: Annotated[str, typer.Option(metavar="NAME", help="What the files' names begin with.")],
     kind: Annotated[Literal["query", "passage"], typer.Option("--type", help="What the texts are.")],
-    model: Annotated[str | None, typer.Option(metavar="DIR|NAME", help="A model folder, a name on the hub, or an alias.")] = None,
+    model: Annotated[
+        str | None, typer.Option(metavar="DIR|NAME", help="A model folder, a name on the hub, an alias; by default the packaged model.")
+    ] = None,
     batch_size: Annotated[int, typer.Option(min=1, help="Texts that go through the network at once.")] = 64,
     template: Annotated[
         str | None, typer.Option(metavar="NAME", help="none, bge, bge-query, e5 or e5-instruct; by default the model's own.")
@@ -80,18 +83,20 @@ def embed(
 
 
 def _torch_loader(model: str | None, template: TemplateMode | None, device: str | None) -> Load:
-    if model is None:
+    if model is None and not has_packaged_model():
         raise UsageError(
-            "Neither --model nor --onnx is named.", "lex-dpr embed --model DIR …    or without torch: lex-dpr embed --onnx ZIP …"
+            "Neither --model nor --onnx is named, and this installation comes without a model.",
+            "lex-dpr embed --model DIR …    or without torch: lex-dpr embed --onnx ZIP …",
         )
     need_torch("lex-dpr embed")
+    named = model or str(packaged_model())
 
     def load() -> tuple[TextEncoder, Mapping[str, Any]]:
         from dense_ko.embedding import identity_of
         from dense_ko.encoder import BiEncoder
 
-        encoder = BiEncoder(model, template=template, device=device)
-        return encoder, identity_of(encoder, model)
+        encoder = BiEncoder(named, template=template, device=device)
+        return encoder, identity_of(encoder, named)
 
     return load
 

@@ -48,7 +48,10 @@ def parse_places(text: str) -> list[int]:
 
 
 def evaluate(
-    model: Annotated[list[str], typer.Option(help="A model folder, a name on the hub, or an alias; several are several rows.")],
+    model: Annotated[
+        list[str] | None,
+        typer.Option(help="A model folder, a name on the hub, or an alias; several are several rows. By default the packaged model."),
+    ] = None,
     collection: Annotated[Path | None, typer.Option(help="Collection folder; by default the sample in the package.", metavar="DIR")] = None,
     split: Annotated[str, typer.Option(help="Which judgements to use.")] = "dev",
     places: Annotated[str, typer.Option("--k", help="Depths of nDCG, MRR, recall and MAP that are shown.")] = DEPTHS,
@@ -88,6 +91,7 @@ def evaluate(
         baselines = parse_baselines(bm25)
         need_torch("lex-dpr evaluate")
         from dense_ko.evaluation.evaluating import EvaluationSettings, evaluate_models
+        from dense_ko.packaged import packaged_model
         from sparse_ko_cli.hybrid_rows import HybridRows
 
         if folder:
@@ -110,7 +114,7 @@ def evaluate(
         kiwi = fused or any(baseline.tokenization.needs_kiwi for baseline in baselines)
         store = stack.enter_context(TermCache()) if term_cache and kiwi else None
         mixing = HybridRows(data, split, sparse, depth=EVALUATION_DEPTH, workers=cores, cache=store, kept_folder=cache) if fused else None
-        models = {name: str(path) for name, path in named_rows([Path(name) for name in model], "dense").items()}
+        models = {name: str(path) for name, path in named_rows([Path(name) for name in model or [str(packaged_model())]], "dense").items()}
         with progress_bar("passages") as bar:
             tasks: dict[str, Any] = {}
 

@@ -15,6 +15,7 @@ from sparse_ko_cli.index import index
 from sparse_ko_cli.interleave import interleave
 from sparse_ko_cli.pretrain import pretrain
 from sparse_ko_cli.program import begin
+from sparse_ko_cli.publish import publish_command
 from sparse_ko_cli.sweep import sweep_app
 from sparse_ko_cli.sweep_programs import sparse_program
 from sparse_ko_cli.train import train
@@ -27,6 +28,7 @@ app = typer.Typer(
 )
 for command in (demo, pretrain, train, evaluate, interleave, encode, explain):
     app.command()(command)
+app.command()(publish_command("sparse-ko"))
 app.command(cls=ClusterCommand)(index)
 app.add_typer(benchmark.app, name="benchmark")
 app.add_typer(deploy.app, name="deploy")

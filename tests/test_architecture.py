@@ -65,6 +65,7 @@ def test_every_library_that_is_imported_is_declared():
         "yaml": "pyyaml",
         "opensearchpy": "opensearch-py",
         "sentence_transformers": "sentence-transformers",
+        "huggingface_hub": "huggingface-hub",
         "ir_measures": "ir-measures",
     }
     for source in SOURCES:

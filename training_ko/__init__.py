@@ -10,5 +10,7 @@ dev_part.py    what dev is measured on; dev_figures.py: what was found there; de
 recording.py   events, progress, and the end of a run whose loss is no number
 checkpoints.py what is needed to resume, written whole
 run.py         what every run does around its trainer
+weights.py     weights on disk: half precision, shards
+publishing/    a trained model made ready to be passed on, with its card
 libraries.py   the outside libraries, kept quiet
 """

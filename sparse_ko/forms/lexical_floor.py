@@ -7,7 +7,8 @@
 u and γ start at 0, so before the first step the encoder *is* BM25 over its vocabulary; a model that training made worse than that is
 never kept as the best one. A query is a table look-up.
 
-Stock modules cannot hold this, so its folder is one of ours: sparse_ko.json says what it is, model.safetensors holds the weights.
+Stock modules cannot hold this, so its folder is one of ours: sparse_ko.json says what it is, model.safetensors holds the weights
+(or several files do: `training_ko.weights`).
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from typing import TYPE_CHECKING, Literal
 
 import torch
 from pydantic import BaseModel, ConfigDict, ValidationError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from retrieval_ko.collection import first_complaint
@@ -28,13 +29,13 @@ from retrieval_ko.files import read_json, write_json
 from sparse_ko.forms.network import Features, Form, Kind
 from training_ko.libraries import quiet_libraries
 from training_ko.tokenizing import tokenize
+from training_ko.weights import WEIGHTS, Precision, read_weights
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 CARD = "sparse_ko.json"
 """The file that tells a folder of ours from one of sentence-transformers."""
-WEIGHTS = "model.safetensors"
 MASKED_OUT = -1e9
 ADJUST_DIMENSIONS = 32
 """Dimensions in which a passage moves the weights of its own tokens."""
@@ -58,6 +59,8 @@ class FloorCard(BaseModel):
     """Mean length of the passages that the floor was made for, in tokens."""
     max_tokens: int
     activation: Literal["log1p", "log1p-twice"] = "log1p"
+    precision: Precision = "fp32"
+    """Of the matrices in the files; in memory they are float32."""
 
 
 class BagOfTokens(nn.Module):
@@ -224,7 +227,7 @@ class FloorNetwork:
 
     def save(self, folder: Path) -> None:
         """See `Network`."""
-        write_json(folder / CARD, self.module.card.model_dump())
+        write_json(folder / CARD, {**self.module.card.model_dump(), "precision": "fp32"})
         body = self.module.body
         if isinstance(body, LanguageModelBody):
             body.model.save_pretrained(str(folder / BODY), safe_serialization=True)
@@ -250,14 +253,15 @@ class FloorNetwork:
         except ValidationError as failure:
             raise ModelError(f"{folder / CARD}: {first_complaint(failure)}.") from failure
         tokenizer = AutoTokenizer.from_pretrained(str(folder), local_files_only=True)
-        weights = load_file(str(folder / WEIGHTS))
+        weights = read_weights(folder)
         vocabulary = len(weights["query_table"])
         if vocabulary != len(tokenizer):
             raise ModelError(f"{folder}: the tokenizer has {len(tokenizer):,} tokens, the weights are for {vocabulary:,}.")
         if card.body == "static":
             body: BagOfTokens | LanguageModelBody = BagOfTokens(torch.zeros(vocabulary, card.dimensions))
         else:
-            body = LanguageModelBody(AutoModelForMaskedLM.from_pretrained(str(folder / BODY), local_files_only=True))
+            model = AutoModelForMaskedLM.from_pretrained(str(folder / BODY), local_files_only=True, dtype=torch.float32)
+            body = LanguageModelBody(model)
         module = LexicalFloor(card, torch.zeros(vocabulary), torch.zeros(vocabulary), body)
         missing, unexpected = module.load_state_dict(weights, strict=False)
         lost = [name for name in missing if not name.startswith("body.model.")]

@@ -15,7 +15,10 @@ from retrieval_ko.collection import sample_folder
 from retrieval_ko.terminal import progress_bar
 from sparse_ko_cli.index import ShownPassages
 
-COMMANDS = ["demo", "pretrain", "train", "evaluate", "interleave", "encode", "explain", "export", "deploy", "index", "search", "benchmark"]
+COMMANDS = [
+    *("demo", "pretrain", "train", "evaluate", "interleave", "encode", "explain", "export"),
+    *("publish", "deploy", "index", "search", "benchmark"),
+]
 DATA = [
     *("legal", "precedents", "wiki", "easylaw", "boolq", "import", "split", "mine"),
     *("augment", "synthesize", "check", "stats", "list", "merge"),

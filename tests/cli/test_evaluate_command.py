@@ -62,8 +62,8 @@ def test_several_models_are_several_rows(run, model_folder, small):
     assert "sparse-untrained-2" in answer.stdout
 
 
-def test_without_a_model_bm25_alone_is_measured(run, small):
-    report = json.loads(run("evaluate", "--collection", small, "--bm25", "bigram,whitespace", "--json").stdout)
+def test_with_no_model_bm25_alone_is_measured(run, small):
+    report = json.loads(run("evaluate", "--no-model", "--collection", small, "--bm25", "bigram,whitespace", "--json").stdout)
     assert [row["system"] for row in report["systems"]] == [
         *("bm25-bigram", "bm25-bigram-0.9-0.4", "bm25-whitespace", "bm25-whitespace-0.9-0.4")
     ]
@@ -89,7 +89,7 @@ def test_an_evaluation_against_itself_shows_nothing(run, first):
 
 def test_another_split_is_other_data(run, first, small, tmp_path):
     folder, _ = first
-    run("evaluate", "--collection", small, "--bm25", "bigram", "--split", "test", "--out", tmp_path / "test")
+    run("evaluate", "--no-model", "--collection", small, "--bm25", "bigram", "--split", "test", "--out", tmp_path / "test")
     answer = run("evaluate", "--compare", folder, tmp_path / "test")
     assert answer.exit_code == 2
     assert "can't be compared" in answer.stderr
@@ -100,9 +100,10 @@ def test_another_split_is_other_data(run, first, small, tmp_path):
     ("options", "code", "word"),
     [
         (["--bm25", "mecab"], 2, "kiwi, bigram, whitespace, none"),
-        (["--bm25", "none"], 2, "nothing to measure"),
-        (["--bm25", "bigram", "--split", "nowhere"], 1, "nowhere"),
-        (["--bm25", "bigram", "--synonyms", "nowhere.jsonl"], 1, "nowhere.jsonl"),
+        (["--no-model", "--bm25", "none"], 2, "nothing to measure"),
+        (["--no-model", "--model", "runs/some/model"], 2, "BM25 alone"),
+        (["--no-model", "--bm25", "bigram", "--split", "nowhere"], 1, "nowhere"),
+        (["--no-model", "--bm25", "bigram", "--synonyms", "nowhere.jsonl"], 1, "nowhere.jsonl"),
     ],
 )
 def test_what_cannot_work_is_said_before_the_work(run, options, code, word):
@@ -113,7 +114,7 @@ def test_what_cannot_work_is_said_before_the_work(run, options, code, word):
 
 def test_a_folder_with_other_files_is_left_alone(run, tmp_path):
     (tmp_path / "letters.txt").write_text("mine", encoding="utf-8")
-    answer = run("evaluate", "--bm25", "bigram", "--out", tmp_path)
+    answer = run("evaluate", "--no-model", "--bm25", "bigram", "--out", tmp_path)
     assert answer.exit_code == 2
     assert "letters.txt" in answer.stderr
     assert [path.name for path in tmp_path.iterdir()] == ["letters.txt"]

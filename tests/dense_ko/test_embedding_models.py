@@ -157,7 +157,6 @@ def test_a_damaged_zip_is_refused(models, tmp_path, damage):
         (["--onnx", "{fp32}", "--model", "{other}"], 2, "was exported from another model folder"),
         (["--onnx", "{other}/nothing.zip"], 1, "There is no file"),
         (["--onnx", "{fp32}", "--device", "tpu"], 2, "runs nothing on tpu"),
-        ([], 2, "Neither --model nor --onnx"),
     ],
 )
 def test_a_wrong_call_says_what_is_wrong(models, source, embed, tmp_path, arguments, code, complaint):
@@ -166,6 +165,13 @@ def test_a_wrong_call_says_what_is_wrong(models, source, embed, tmp_path, argume
     assert done.exit_code == code, done.output
     assert complaint in done.stderr
     assert not (tmp_path / "some.npz").exists()
+
+
+def test_with_no_model_named_and_none_packaged_both_ways_out_are_said(source, embed, monkeypatch, tmp_path):
+    monkeypatch.setattr("dense_ko.packaged.PACKAGED", tmp_path / "none")
+    done = embed("--input", source)
+    assert done.exit_code == 2, done.output
+    assert "Neither --model nor --onnx" in done.stderr
 
 
 def test_a_wrong_line_is_named_and_nothing_is_written(models, embed, tmp_path):

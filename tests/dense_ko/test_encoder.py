@@ -175,7 +175,7 @@ def test_a_bag_of_vectors_is_exported_too(saved, tmp_path):
 
 
 def test_without_a_packaged_model_the_error_says_how_to_make_one(monkeypatch, tmp_path):
-    monkeypatch.setattr("dense_ko.encoder.PACKAGED", tmp_path / "none")
+    monkeypatch.setattr("dense_ko.packaged.PACKAGED", tmp_path / "none")
     with pytest.raises(ModelError, match="lex-dpr train"):
         BiEncoder()
 
@@ -204,10 +204,25 @@ def test_damaged_files_are_named(saved, tmp_path):
 
 
 def test_the_packaged_model_is_what_no_name_means(monkeypatch, saved):
-    monkeypatch.setattr("dense_ko.encoder.PACKAGED", saved / "static")
+    monkeypatch.setattr("dense_ko.packaged.PACKAGED", saved / "static")
     assert BiEncoder().record == BiEncoder.load(saved / "static").record
 
 
 def test_a_missing_folder_is_no_name_on_the_hub(tmp_path):
     with pytest.raises(ModelError, match="There is no model folder"):
         BiEncoder.load("owner/name")
+
+
+@pytest.mark.parametrize("name", ["mini", "static"])
+def test_half_precision_answers_alike_here_and_in_sentence_transformers(saved, texts, tmp_path, name):
+    from sentence_transformers import SentenceTransformer
+
+    trained = BiEncoder.load(saved / name, device="cpu")
+    trained.save(tmp_path / "half", precision="fp16")
+    half, whole = (path.stat().st_size for path in (tmp_path / "half" / "model.safetensors", saved / name / "model.safetensors"))
+    assert half < 0.6 * whole
+    loaded = BiEncoder.load(tmp_path / "half", device="cpu")
+    assert (loaded.record.precision, trained.record.precision) == ("fp16", "fp32")
+    np.testing.assert_allclose(loaded.encode_passages(texts), trained.encode_passages(texts), atol=2e-3)
+    alone = SentenceTransformer(str(tmp_path / "half"), device="cpu", local_files_only=True)
+    assert {parameter.dtype.itemsize for parameter in alone.parameters()} == {4}
