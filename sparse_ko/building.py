@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from hashlib import blake2b
 from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from retrieval_ko.collection import Collection
+from retrieval_ko.collection import Collection, texts_of
 from sparse_ko.forms.lexical_floor import FloorCard, FloorNetwork, lucene_idf, new_floor, random_vectors
 from sparse_ko.forms.pretrained import load_masked_language_model, silence
 from sparse_ko.forms.stock import stock_network
@@ -18,30 +19,34 @@ from sparse_ko.model import SparseEncoder
 from sparse_ko.scratch import build_from_scratch, inverse_document_frequency
 from sparse_ko.settings import TrainSettings
 from sparse_ko.vocabulary import build_tokenizer, learn_vocabulary, load_tokenizer
+from sparse_ko.vocabulary.content import function_pieces
 from sparse_ko.vocabulary.embeddings import load_embeddings
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 TEXTS_AT_ONCE = 2048
+FUNCTION_SAMPLE_CHARACTERS = 2_000_000
+"""Of the passages, read by Kiwi for `model.content_only`: about a minute."""
 
 logger = logging.getLogger(__name__)
 
 
-def build_encoder(settings: TrainSettings, collection: Collection, workers: int = 1) -> SparseEncoder:
+def build_encoder(settings: TrainSettings, collection: Collection, workers: int = 1, others: Iterable[Collection] = ()) -> SparseEncoder:
     """Return an untrained encoder: from a pre-trained model, or from scratch with weights that start as a lexical matcher.
 
     A vocabulary learnt here sees passages, the queries of the train split and the synonym pairs; never a query of dev or test.
 
     Args:
         settings: what to build.
-        collection: whose passages tell how rare a token is.
+        collection: whose passages tell how rare a token is, and which words there are.
         workers: processes that cut texts for the vocabulary.
+        others: further collections that the run trains on; theirs count, too.
 
     Raises:
         ModelError: the base model or the vocabulary cannot be used; see `load_masked_language_model`.
     """
-    passages = [passage.passage_text for passage in collection.passages.values()]
+    passages = list(dict.fromkeys(text for one in (collection, *others) for text in texts_of(one.passages.values())))
     asked = settings.model
     model: PreTrainedModel | None = None
     if asked.base:
@@ -91,7 +96,11 @@ def _sample(texts: list[str], characters: int) -> Iterator[str]:
 def _floor(settings: TrainSettings, tokenizer: PreTrainedTokenizerFast, passages: list[str], model: PreTrainedModel | None) -> FloorNetwork:
     asked = settings.model
     logger.info("counting tokens in %d passages", len(passages))
-    frequencies, mean_tokens = token_statistics(tokenizer, passages, asked.max_tokens)
+    left_out: list[int] = []
+    if asked.content_only:
+        left_out = function_pieces(tokenizer, _sample(passages, FUNCTION_SAMPLE_CHARACTERS))
+        logger.info("%d of %d pieces are particles, endings or punctuation: they weigh nothing", len(left_out), len(tokenizer))
+    frequencies, mean_tokens = token_statistics(tokenizer, passages, asked.max_tokens, left_out)
     card = FloorCard(
         body="static" if model is None else "transformer",
         dimensions=asked.dimensions,
@@ -111,7 +120,13 @@ def _floor(settings: TrainSettings, tokenizer: PreTrainedTokenizerFast, passages
             vectors = torch.where(learnt.any(dim=1, keepdim=True), learnt, vectors)
     torch.manual_seed(settings.training.seed)
     return new_floor(
-        card, tokenizer, idf, queries=query_weights(frequencies, len(passages), asked.query_max_df), vectors=vectors, model=model
+        card,
+        tokenizer,
+        idf,
+        queries=query_weights(frequencies, len(passages), asked.query_max_df),
+        vectors=vectors,
+        model=model,
+        left_out=left_out,
     )
 
 
@@ -123,19 +138,28 @@ def query_weights(frequencies: Tensor, passages: int, max_df: float) -> Tensor:
     return lucene_idf(frequencies, passages) * (frequencies <= max_df * passages)
 
 
-def token_statistics(tokenizer: PreTrainedTokenizerFast, texts: Iterable[str], max_tokens: int) -> tuple[Tensor, float]:
-    """Return in how many texts each token stands, shape [vocabulary], and the mean number of tokens a text, special ones left out."""
-    frequencies = torch.zeros(len(tokenizer))
-    special = torch.tensor(sorted(tokenizer.all_special_ids))
+def token_statistics(
+    tokenizer: PreTrainedTokenizerFast, texts: Iterable[str], max_tokens: int, left_out: Sequence[int] = ()
+) -> tuple[Tensor, float]:
+    """Return in how many texts each token stands, shape [vocabulary], and the mean number of tokens a text.
+
+    Special tokens and those `left_out` are not counted; where a text is cut they count.
+    """
+    counted = np.ones(len(tokenizer), dtype=bool)
+    counted[[*tokenizer.all_special_ids, *left_out]] = False
+    frequencies = np.zeros(len(tokenizer))
     count = total = 0
+    backend = tokenizer.backend_tokenizer
+    backend.enable_truncation(max_length=max_tokens)
+    backend.no_padding()
     for part in _parts(texts):
-        for ids in tokenizer(part, truncation=True, max_length=max_tokens, add_special_tokens=False)["input_ids"]:
+        for encoding in backend.encode_batch(part, add_special_tokens=False):
+            ids = np.asarray(encoding.ids, dtype=np.int64)
+            ids = ids[counted[ids]]
             count += 1
             total += len(ids)
-            if ids:
-                frequencies[list(set(ids))] += 1
-    frequencies[special] = 0
-    return frequencies, max(total / max(count, 1), 1.0)
+            frequencies[np.unique(ids)] += 1
+    return torch.from_numpy(frequencies).float(), max(total / max(count, 1), 1.0)
 
 
 def _parts(texts: Iterable[str]) -> Iterator[list[str]]:

@@ -60,6 +60,9 @@ class ModelSettings(Settings):
     activation: Literal["log1p", "log1p-twice"] = "log1p"
     """Of a dimension: log1p(relu(x)) (SPLADE) or log1p(log1p(relu(x))) (the ℓ0 activation)."""
     lexical_floor: LexicalFloorSettings = LexicalFloorSettings()
+    content_only: bool = False
+    """Pieces that Kiwi nearly always reads as a particle, an ending, a copula or punctuation weigh nothing, in passages and in queries, and
+    don't count as length; so the floor is the BM25 of content morphemes, not of all. For the lexical floor."""
     query_max_df: float = Field(default=1.0, gt=0, le=1)
     """Tokens that a larger share of the passages has weigh nothing in a query that is a table; 1: all of them weigh something."""
     max_tokens: int = Field(default=256, ge=16, le=512)
@@ -110,6 +113,9 @@ class SparsitySettings(Settings):
     """λ of the queries; not used where a query is a table over its own tokens."""
     l0_threshold: int = Field(default=0, ge=0)
     """FLOPS counts only passages with more active dimensions than this."""
+    regularised: Literal["weights", "expansion"] = "weights"
+    """What the passages' regulariser sees. expansion: only what the lexical floor adds to a passage's own tokens, which then keep their
+    weight: a passage that training never saw is found by them."""
     sampled_dimensions: int = Field(default=0, ge=0)
     """Dimensions that a step computes beside those of its queries, drawn anew each step; the regulariser counts each for all that were
     not drawn, so its gradient is right on average. 0: the whole vocabulary. A static body trains several times as fast with it."""
@@ -142,6 +148,13 @@ class TrainSettings(RunSettings):
         """Yield what contradicts itself in the settings, each with its key in front."""
         if self.model.form in QUERY_TABLE_FORMS and self.sparsity.target_query_dims is not None:
             yield f"sparsity.target_query_dims: a query of the form {self.model.form} has its own tokens as dimensions"
+        if self.model.form != "lexical-floor":
+            if self.sparsity.regularised == "expansion":
+                yield f"sparsity.regularised: only the lexical floor has an expansion apart, not the form {self.model.form}"
+            if self.model.content_only:
+                yield f"model.content_only: only the lexical floor leaves pieces out, not the form {self.model.form}"
+        if self.sparsity.regularised == "expansion" and self.synonyms.weight:
+            yield "sparsity.regularised=expansion does not go with synonyms.weight: the cross-lingual loss compares whole vectors"
         if self.sparsity.sampled_dimensions:
             yield from self._against_sampling()
         if self.model.base and self.vocabulary.source:

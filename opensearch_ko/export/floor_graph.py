@@ -33,7 +33,7 @@ class FloorWeights(nn.Module):
 class TraceableBag(BagOfTokens):
     """ONNX has no embedding bag: a weighted sum is a product."""
 
-    def forward(self, features: dict[str, Tensor], shares: Tensor, idf: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, features: dict[str, Tensor], shares: Tensor, idf: Tensor, dimensions: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """See `BagOfTokens`."""
         ids = features["input_ids"]
         vectors = nn.functional.embedding(ids, self.vectors)

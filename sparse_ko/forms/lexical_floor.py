@@ -152,13 +152,16 @@ class LexicalFloor(nn.Module):
 
     def queries(self, features: Features, dimensions: Tensor | None = None) -> Tensor:
         """Return the weights of queries, shape [texts, vocabulary], or of the dimensions asked for, [texts, C]."""
-        held, table = self.frequencies(features) > 0, self.query_table
-        if dimensions is not None:
-            held, table = held[:, dimensions], table[dimensions]
-        return held.float() * table.relu()
+        held = self.frequencies(features) > 0
+        if dimensions is None:
+            return held.float() * self.query_table.relu()
+        return held[:, dimensions].float() * self.query_table[dimensions].relu()
 
-    def passages(self, features: Features, dimensions: Tensor | None = None) -> Tensor:
-        """Return the weights of passages, shape [texts, vocabulary], or of the dimensions asked for, [texts, C]."""
+    def passages(self, features: Features, dimensions: Tensor | None = None, *, with_expansion: bool = False) -> Tensor:
+        """Return the weights of passages, shape [texts, vocabulary], or of the dimensions asked for, [texts, C].
+
+        `with_expansion`: the part γ · expansion behind them, [texts, 2 · vocabulary or 2 C].
+        """
         ids = features["input_ids"]
         frequencies = self.frequencies(features)
         times = frequencies.gather(1, ids)
@@ -175,8 +178,9 @@ class LexicalFloor(nn.Module):
         expansion = (logits + (1 - searchable) * MASKED_OUT).relu().log1p()
         if self.card.activation == "log1p-twice":
             expansion = expansion.log1p()
-        weights: Tensor = own + self.gamma * expansion
-        return weights
+        added = self.gamma * expansion
+        weights: Tensor = own + added
+        return torch.cat([weights, added], dim=1) if with_expansion else weights
 
     def _at_dimensions(self, ids: Tensor, values: Tensor, dimensions: Tensor | None) -> Tensor:
         """Return values of the tokens at each place, summed by dimension, shape [texts, vocabulary or C]."""
@@ -218,12 +222,14 @@ class FloorNetwork:
         """See `Network`."""
         return tokenize(self.tokenizer, texts, min(max_tokens or self.max_tokens, self.max_tokens))
 
-    def embed(self, features: Features, kind: Kind, dimensions: Tensor | None = None) -> Tensor:
+    def embed(self, features: Features, kind: Kind, dimensions: Tensor | None = None, *, with_expansion: bool = False) -> Tensor:
         """See `Network`."""
         device = self.module.gamma.device
         moved = {name: value.to(device) for name, value in features.items()}
         chosen = None if dimensions is None else dimensions.to(device)
-        return self.module.queries(moved, chosen) if kind == "query" else self.module.passages(moved, chosen)
+        if kind == "query":
+            return self.module.queries(moved, chosen)
+        return self.module.passages(moved, chosen, with_expansion=with_expansion)
 
     def save(self, folder: Path) -> None:
         """See `Network`."""
@@ -290,6 +296,7 @@ def new_floor(
     queries: Tensor | None = None,
     vectors: Tensor | None = None,
     model: PreTrainedModel | None = None,
+    left_out: Sequence[int] = (),
 ) -> FloorNetwork:
     """Return a lexical floor before its first step: BM25.
 
@@ -300,9 +307,10 @@ def new_floor(
         queries: what each token weighs in a query, shape [vocabulary]; None: its idf.
         vectors: where the static body's vectors start, shape [vocabulary, dimensions].
         model: the masked language model of the transformer body.
+        left_out: tokens that weigh nothing and are no part of a length, as special ones.
     """
     searchable = torch.ones(len(tokenizer))
-    searchable[tokenizer.all_special_ids] = 0
+    searchable[[*tokenizer.all_special_ids, *left_out]] = 0
     if model is not None:
         body: BagOfTokens | LanguageModelBody = LanguageModelBody(model)
     else:

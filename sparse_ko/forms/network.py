@@ -37,8 +37,11 @@ class Network(Protocol):
     def tokenize(self, texts: Sequence[str], kind: Kind, max_tokens: int | None = None) -> Features:
         """Return the features of texts on the CPU: `input_ids` and `attention_mask`, int64, shape [texts, tokens]."""
 
-    def embed(self, features: Features, kind: Kind, dimensions: Tensor | None = None) -> Tensor:
-        """Return the weights, shape [texts, vocabulary], ≥ 0, with gradient; with `dimensions`, int64 [C], these alone: [texts, C]."""
+    def embed(self, features: Features, kind: Kind, dimensions: Tensor | None = None, *, with_expansion: bool = False) -> Tensor:
+        """Return the weights, shape [texts, vocabulary], ≥ 0, with gradient; with `dimensions`, int64 [C], these alone: [texts, C].
+
+        `with_expansion`, of the lexical floor's passages: what it adds to their own tokens behind the weights, [texts, 2 C].
+        """
 
     def save(self, folder: Path) -> None:
         """Write the network into an empty folder."""

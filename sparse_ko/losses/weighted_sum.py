@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
 from torch import Tensor, nn
 
@@ -42,6 +44,7 @@ class WeightedSum(nn.Module):
         self.anti_collapse_weight = sparsity.anti_collapse
         self.lambda_document, self.lambda_query = sparsity.document_weight, sparsity.query_weight
         self.regularises_queries = settings.model.form == "siamese"
+        self.expansion_apart = sparsity.regularised == "expansion"
         self.ranking = ranking_loss(settings.ranking)
         self.synonyms = SynonymLoss()
         documents = {"flops": Flops, "df-flops": DfFlops, "l1": L1}
@@ -57,7 +60,8 @@ class WeightedSum(nn.Module):
         """
         with torch.autocast(batch.documents.device.type, enabled=False):
             batch = in_full_precision(batch)
-            values = self._values(batch)
+            batch, regularised = _parted(batch) if self.expansion_apart else (batch, batch.documents)
+            values = self._values(batch, regularised)
             total = torch.stack([weight * value for weight, value in values.values()]).sum()
             dims = [_mean_active(vectors, batch.dimension_counts) for vectors in (batch.documents, batch.queries)]
             # one transfer from the device instead of one a number
@@ -69,7 +73,7 @@ class WeightedSum(nn.Module):
         }
         return LossParts(total, parts, {"document_dims": document_dims, "query_dims": query_dims})
 
-    def _values(self, batch: Embedded) -> dict[str, tuple[float, Tensor]]:
+    def _values(self, batch: Embedded, regularised: Tensor) -> dict[str, tuple[float, Tensor]]:
         sampled = () if batch.dimension_counts is None else (batch.dimension_counts,)
         values = {"ranking": (self.alpha, self.ranking(batch))}
         if self.beta:
@@ -77,13 +81,19 @@ class WeightedSum(nn.Module):
                 values["synonyms"] = (self.beta, batch.documents.sum() * 0)
             else:
                 values["synonyms"] = (self.beta, self.synonyms(batch.korean, batch.english))
-        values["document_sparsity"] = (self.gamma * self.lambda_document, self.document_sparsity(batch.documents, *sampled))
+        values["document_sparsity"] = (self.gamma * self.lambda_document, self.document_sparsity(regularised, *sampled))
         if self.regularises_queries:
             values["query_sparsity"] = (self.gamma * self.lambda_query, self.query_sparsity(batch.queries))
         if self.anti_collapse_weight:
             texts = torch.cat([batch.documents, batch.queries]) if self.regularises_queries else batch.documents
             values["anti_collapse"] = (self.anti_collapse_weight, self.anti_collapse(texts))
         return values
+
+
+def _parted(batch: Embedded) -> tuple[Embedded, Tensor]:
+    """Return the batch with plain documents, [D, V], and their expansions, [D, V], which stand behind the weights in one tensor."""
+    width = batch.queries.shape[1] if len(batch.queries) else batch.documents.shape[1] // 2
+    return replace(batch, documents=batch.documents[:, :width]), batch.documents[:, width:]
 
 
 def _mean_active(weights: Tensor, counts: Tensor | None) -> Tensor:

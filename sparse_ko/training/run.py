@@ -98,7 +98,7 @@ def train(
     with failures_recorded(run, facts, main=main_process()), quiet_libraries():
         # before the processes know each other: then transformers saves in one of them only
         workers = max(1, available_cores() // int(os.environ.get("LOCAL_WORLD_SIZE", "1")))
-        encoder = build_encoder(settings, collection, workers)
+        encoder = build_encoder(settings, collection, workers, planned.others.values())
         progress = _fit(planned, encoder, run, resume_point(run, resume=resume), facts, on_progress)
     return finish(run, progress, facts)
 

@@ -73,7 +73,8 @@ class SparseTrainer(WholeBatchTrainer):
 
     def _embed(self, features: dict[str, Tensor], kind: Literal["query", "document"], dimensions: Tensor | None = None) -> Tensor:
         with self.accelerator.autocast():
-            return self._sparse_encoder.embed(features, kind, dimensions)
+            apart = kind == "document" and self._sparsity.regularised == "expansion"
+            return self._sparse_encoder.embed(features, kind, dimensions, with_expansion=apart)
 
     def before_step(self, step: int) -> None:
         """Set both λ by the last batch's active dimensions."""
