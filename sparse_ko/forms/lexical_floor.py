@@ -174,7 +174,9 @@ class LexicalFloor(nn.Module):
             logits = logits if dimensions is None else logits[:, dimensions]
         # what is dense is large (texts × vocabulary): everything that concerns the passage's own tokens is done at their places
         searchable = self.searchable if dimensions is None else self.searchable[dimensions]
-        own = self._at_dimensions(ids, shares * (1 + moves.tanh()), dimensions)
+        table = self.query_table.detach() if dimensions is None else self.query_table.detach()[dimensions]
+        searchable = searchable * (table > 0)  # what weighs nothing in any query would only make the index larger
+        own = self._at_dimensions(ids, shares * (1 + moves.tanh()), dimensions) * searchable
         expansion = (logits + (1 - searchable) * MASKED_OUT).relu().log1p()
         if self.card.activation == "log1p-twice":
             expansion = expansion.log1p()

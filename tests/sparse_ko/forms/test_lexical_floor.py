@@ -145,3 +145,5 @@ def test_what_most_passages_have_weighs_nothing_in_a_query_and_never_will(form, 
     assert not table[frequent].any()
     own = sorted(set(token_ids(encoder, passages[0])))
     np.testing.assert_array_equal(encoder.encode_query([passages[0]]).toarray()[0, own] > 0, ~frequent[own])
+    if form == "lexical-floor":  # nobody asks for them, so they would only make the index larger
+        assert not encoder.encode_document(passages).toarray()[:, frequent].any()
