@@ -40,10 +40,10 @@ def test_out_of_memory_halves_the_chunks_and_changes_no_number(plain, collection
     embed = SparseEncoder.embed
     room = 2
 
-    def embed_few(self, features, kind):
+    def embed_few(self, features, kind, *others, **more):
         if self.module.training and len(features["input_ids"]) > room:
             raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
-        return embed(self, features, kind)
+        return embed(self, features, kind, *others, **more)
 
     monkeypatch.setattr(SparseEncoder, "embed", embed_few)
     with caplog.at_level(logging.WARNING, "sparse_ko"):
@@ -63,10 +63,10 @@ def test_out_of_memory_halves_the_chunks_and_changes_no_number(plain, collection
 def test_a_memory_too_small_for_one_text_ends_the_run(collection, tmp_path, monkeypatch):
     embed = SparseEncoder.embed
 
-    def embed_none(self, features, kind):
+    def embed_none(self, features, kind, *others, **more):
         if self.module.training:
             raise torch.OutOfMemoryError("CUDA out of memory.")
-        return embed(self, features, kind)
+        return embed(self, features, kind, *others, **more)
 
     monkeypatch.setattr(SparseEncoder, "embed", embed_none)
     with pytest.raises(ModelError, match="too small for a single text at step 1"):
