@@ -6,6 +6,7 @@ import base64
 import json
 import re
 import threading
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -32,6 +33,8 @@ CONNECTIONS = 16
 """Kept open to one node: more threads than that speak to it only in a benchmark, where each has a Cluster of its own."""
 _READING = re.compile(r"/_(search|msearch|count|predict|explain|analyze|simulate)\b")
 """POST requests that change nothing."""
+BREAKER_PAUSES = (0.5, 1.0, 2.0, 4.0)
+"""Seconds between tries where a node's memory breaker has turned a request away unread: most often garbage that is not collected yet."""
 
 START_REMEDY = "Start a node on this machine: sparse-ko node start    or name another cluster: --cluster URL"
 
@@ -120,6 +123,7 @@ class Cluster:
         address = self.address
         first: NoAnswer | None = None
         tried: set[str] = set()
+        pauses = iter(BREAKER_PAUSES)
         while True:
             try:
                 answer = self._open(address).transport.perform_request(method, path, **settings)
@@ -130,6 +134,11 @@ class Cluster:
                 if not others or not (_never_arrived(failure) or _may_be_repeated(method, path, failure)):
                     raise first from None
                 address = others[0]
+            except TransportError as failure:
+                pause = next(pauses, None) if _turned_away_unread(failure) else None
+                if pause is None:
+                    raise
+                time.sleep(pause)
             else:
                 self.address = address
                 return answer
@@ -282,6 +291,11 @@ def _never_arrived(failure: NoAnswer) -> bool:
 def _may_be_repeated(method: str, path: str, failure: NoAnswer) -> bool:
     """Whether a request changes nothing, so that it may be sent to another node; not after a timeout, which the other would share."""
     return not isinstance(failure, ConnectionTimeout) and (method in ("GET", "HEAD") or _READING.search(path) is not None)
+
+
+def _turned_away_unread(failure: TransportError) -> bool:
+    """Whether the node's breaker for the heap as a whole refused a request when it arrived, so that nothing of it was done."""
+    return failure.status_code == 429 and "circuit_breaking_exception" in _reason_of(failure) and "<http_request>" in _reason_of(failure)
 
 
 def _reason_of(failure: TransportError) -> str:

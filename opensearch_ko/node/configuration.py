@@ -117,6 +117,10 @@ def command_line(jdk: Jdk, software: Path, folder: NodeFolder, heap: str, mark: 
         f"-javaagent:{agent}",
         f"-Xms{heap}",
         f"-Xmx{heap}",
+        # as the distribution's own jvm.options: collect early, so that garbage is not taken for a heap that is full
+        "-XX:+UseG1GC",
+        "-XX:G1ReservePercent=25",
+        "-XX:InitiatingHeapOccupancyPercent=30",
         "--add-modules=jdk.incubator.vector",
         "--enable-native-access=ALL-UNNAMED",
         f"-Djava.io.tmpdir={folder.temporary}",
