@@ -10,7 +10,8 @@ from dense_ko.adapters import adapter_base, load_adapter, lora_record
 from dense_ko.model_record import RECORD, ModelRecord, read_record
 from dense_ko.registry import pooling_of, resolve
 from dense_ko.stock import ADAPTER, ends_normalized, load_sentence_transformer, transformer_of
-from dense_ko.templates import PREFIXES, Prefixes, TemplateMode, template_of, template_of_prompts
+from dense_ko.template_choice import TemplateChoice, choose_template
+from dense_ko.templates import PREFIXES, Prefixes, TemplateMode, template_of_prompts
 from retrieval_ko.errors import ModelError, UsageError
 
 if TYPE_CHECKING:
@@ -68,6 +69,19 @@ def load_parts(
     return model, _new_record(model, name, template, normalize, lengths)
 
 
+def template_in(model: SentenceTransformer, folder: Path) -> TemplateChoice:
+    """Return the template of a folder that was loaded by sentence-transformers alone: the one that `dense_ko.BiEncoder` reads it with.
+
+    Raises:
+        ModelError: the folder's files contradict each other.
+        DataError: its record is damaged.
+    """
+    kept = read_record(folder)
+    if kept:
+        _check_files(model, kept, str(folder))
+    return choose_template(str(folder), model.prompts, kept)
+
+
 def position_limit(model: SentenceTransformer) -> int | None:
     """Return how many tokens the network can tell apart by their places, None where it has no such limit."""
     config = transformer_of(model).config
@@ -112,13 +126,9 @@ def _template(model: SentenceTransformer, name: str, asked: TemplateMode | None)
         return template_of_prompts(model.prompts)
     if asked is not None:
         return asked, PREFIXES[asked]
-    mode, prefixes = template_of_prompts(model.prompts)
-    if mode is not TemplateMode.NONE:
-        logger.info("template %s, by the prompts of %s", mode.value, name)
-        return mode, prefixes
-    mode = template_of(name)
-    logger.info("template %s, by the name %s", mode.value, name)
-    return mode, PREFIXES[mode]
+    choice = choose_template(name, model.prompts)
+    logger.info("%s", choice)
+    return choice.mode, choice.prefixes
 
 
 def _check_asked(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from enum import StrEnum
-from pathlib import PurePath
+from pathlib import Path
 from typing import NamedTuple
 
 from retrieval_ko.errors import UsageError
@@ -100,7 +100,10 @@ def prefixes_of(mode: TemplateMode | str) -> Prefixes:
 
 def template_of(name_or_path: str) -> TemplateMode:
     """Return the template that a backbone was trained with, by its name: "intfloat/multilingual-e5-small" → E5; unknown ones: NONE."""
-    name = PurePath(name_or_path).name.lower()
+    path = Path(name_or_path).absolute()  # "." too has a name
+    if path.parent.name == "snapshots":  # the hub's cache: models--intfloat--multilingual-e5-small/snapshots/COMMIT
+        path = path.parent.parent
+    name = path.name.lower().rpartition("--")[2]
     return next((mode for pattern, mode in _BACKBONES if pattern.search(name)), TemplateMode.NONE)
 
 

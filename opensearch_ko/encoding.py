@@ -1,13 +1,14 @@
-"""Encoders that run on the client: a model folder by torch, an exported zip by onnxruntime, a dense folder beside either."""
+"""Encoders that run on the client: a model folder by torch, an exported zip by onnxruntime, a dense model beside either."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from opensearch_ko.prefixes import prefix_for, prompt_of
-from retrieval_ko.errors import ModelError, UsageError
+from opensearch_ko.dense_encoding import DenseEncoder, load_dense_encoder
+from opensearch_ko.prefixes import without_mark
+from retrieval_ko.errors import UsageError
 from retrieval_ko.files import folder_sha256
 
 if TYPE_CHECKING:
@@ -40,43 +41,13 @@ class PassageEncoder(Protocol):
         """Return the vector of each text as a passage; None where there is no dense model."""
 
 
-class DenseFolder:
-    """A dense bi-encoder of sentence-transformers.
-
-    Args:
-        folder: of the model.
-        prefix: put before passages whatever the index was deployed with; None: what `remembered` says.
-        remembered: what the node puts before passages, by the index; None: the folder's own prompt is taken.
-
-    Raises:
-        ModelError: the folder is missing or cannot be loaded.
-    """
-
-    def __init__(self, folder: Path, prefix: str | None = None, remembered: str | None = None) -> None:
-        self.folder = Path(folder)
-        if not self.folder.is_dir():
-            raise ModelError(f"There is no dense model folder {folder}.", "Name a folder of sentence-transformers: --dense DIR")
-        from sentence_transformers import SentenceTransformer
-
-        try:
-            self._model = SentenceTransformer(str(self.folder), local_files_only=True)
-        except (OSError, ValueError, KeyError, RuntimeError) as failure:
-            raise ModelError(f"The dense model folder {folder} cannot be loaded: {' '.join(str(failure).split())[:300]}") from failure
-        self.prefix = prefix_for("passage", asked=prefix, remembered=remembered, own=prompt_of(self._model, "passage"))
-
-    def encode(self, texts: Sequence[str]) -> list[list[float]]:
-        """Return the vector of each text as a passage, `prefix` before it."""
-        vectors: Any = self._model.encode_document(list(texts), prompt=self.prefix, batch_size=BATCH_SIZE, show_progress_bar=False)
-        return [[float(number) for number in row] for row in vectors]
-
-
 class _WithDense:
-    def __init__(self, dense: DenseFolder | None) -> None:
-        self.dense_folder = dense
+    def __init__(self, dense: DenseEncoder | None) -> None:
+        self._dense = dense
 
     def dense(self, texts: Sequence[str]) -> list[list[float]] | None:
-        """Return the dense folder's vectors, None where there is none."""
-        return self.dense_folder.encode(texts) if self.dense_folder else None
+        """Return the dense model's vectors, None where there is none."""
+        return self._dense.encode(texts) if self._dense else None
 
 
 class TorchPassageEncoder(_WithDense):
@@ -87,7 +58,7 @@ class TorchPassageEncoder(_WithDense):
         dense: the dense one beside it.
     """
 
-    def __init__(self, encoder: SparseEncoder, dense: DenseFolder | None = None) -> None:
+    def __init__(self, encoder: SparseEncoder, dense: DenseEncoder | None = None) -> None:
         super().__init__(dense)
         self._encoder = encoder
         self._names = _names(encoder.tokenizer.backend_tokenizer)
@@ -117,7 +88,7 @@ class OnnxPassageEncoder(_WithDense):
         dense: the dense one beside it.
     """
 
-    def __init__(self, encoder: OnnxEncoder, dense: DenseFolder | None = None) -> None:
+    def __init__(self, encoder: OnnxEncoder, dense: DenseEncoder | None = None) -> None:
         super().__init__(dense)
         self._encoder = encoder
         self._names = _names(encoder.tokenizer)
@@ -144,17 +115,17 @@ def load_encoder(model: Path, dense: Path | None = None, *, meta: IndexMeta | No
 
     Args:
         model: a model folder (torch), or a zip with an ONNX graph (onnxruntime).
-        dense: a sentence-transformers folder.
-        meta: of the index that is filled, which says what stands before the dense model's passages; None: its folder does.
+        dense: a sentence-transformers folder (torch), or a dense zip with an ONNX graph (onnxruntime).
+        meta: of the index that is filled, which says what stands before the dense model's passages; None: its folder or zip does.
         prefix: what stands there whatever they say.
 
     Raises:
         ModelError, DataError: one of them is missing or damaged.
-        UsageError: the zip holds TorchScript, or onnxruntime is not installed.
+        UsageError: a zip holds TorchScript or another kind of model, or onnxruntime is not installed.
     """
     model = Path(model)
     remembered = meta.dense.passage_prefix if meta and meta.dense else None
-    beside = DenseFolder(dense, prefix, remembered) if dense else None
+    beside = load_dense_encoder(Path(dense), prefix, remembered) if dense else None
     if model.is_dir():
         from sparse_ko.model import SparseEncoder
 
@@ -187,35 +158,35 @@ def check_versions(meta: IndexMeta, index: str, model: Path, dense: Path | None 
 
 
 def _check_version(name: str, wanted: str, index: str, model: Path, option: str) -> None:
+    """Prefixes are left aside: whatever encodes here puts those before texts that the index remembers."""
+    graph = _graph_of(wanted)
     if model.is_dir():
-        folder = folder_sha256(model)[:12]
-        same, graph_differs = wanted.partition("-")[0] == folder, _differs_from_folder(wanted)
-        found = folder
+        found = folder_sha256(model)[:12]
+        same, graph_differs = graph.partition("-")[0] == found, "-" in graph
     else:
         from opensearch_ko.export.archive import ModelArchive
 
         found = ModelArchive.read(model).card.version
-        same = _without_format(found) == _without_format(wanted)
-        graph_differs = False
+        same, graph_differs = _graph_of(found) == graph, False
     if not same:
+        deploy = f"--model {model}" if option == "--model" else f"--model DIR|ZIP {option} {model}"
         raise UsageError(
             f"The index {index} belongs to version {wanted} of {name}; {model} is version {found}.",
-            f"Their weights cannot be mixed. Make an index for this one: sparse-ko deploy --model {model} --index OTHER",
+            f"Their weights cannot be mixed. Make an index for this one: sparse-ko deploy {deploy} --index OTHER",
         )
     if graph_differs:
+        traced = "-onnx" not in wanted  # such a zip runs in the cluster only
         raise UsageError(
-            f"The index {index} was made for version {wanted} of {name}, whose graph weighs tokens otherwise than the folder {model}.",
-            f"Name the zip that was deployed: {option} ZIP",
+            f"The index {index} was made for version {wanted} of {name}, whose graph answers otherwise than the folder {model}.",
+            f"Export it as it was deployed, but with --format onnx, and name that zip: {option} ZIP"
+            if traced
+            else f"Name the zip that was deployed: {option} ZIP",
         )
 
 
-def _without_format(version: str) -> str:
-    """Leave out `-onnx`: in fp32 both formats give the same weights."""
-    return version.removesuffix("-onnx").replace("-onnx-", "-")
-
-
-def _differs_from_folder(version: str) -> bool:
-    return _without_format(version).partition("-")[2] != ""
+def _graph_of(version: str) -> str:
+    """Leave out the prefixes, and `-onnx`: in fp32 both formats give the same weights. Without a hyphen it is the folder's own graph."""
+    return without_mark(version).removesuffix("-onnx").replace("-onnx-", "-")
 
 
 def _names(tokenizer: Tokenizer) -> list[str]:

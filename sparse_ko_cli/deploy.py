@@ -46,7 +46,8 @@ def deploy(
         Path | None, typer.Option(help="Also a bi-encoder, for vectors beside the weights: a folder or a zip.", metavar="DIR|ZIP")
     ] = None,
     query_prefix: Annotated[
-        str | None, typer.Option(help="With --dense: what the node puts before queries; by default the folder's prompt, or the zip's own.")
+        str | None,
+        typer.Option(help="With --dense: what the node puts before queries; by default the folder's template, or the zip's own."),
     ] = None,
     passage_prefix: Annotated[str | None, typer.Option(help="With --dense: the same before passages.")] = None,
     prune: Annotated[

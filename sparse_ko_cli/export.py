@@ -52,11 +52,12 @@ def export(
         Path | None, typer.Option(help="Measure int8's nDCG@10 on the dev split of this collection, beside that of fp32.", metavar="DIR")
     ] = None,
     query_prefix: Annotated[
-        str | None, typer.Option(help="Dense models: what the node puts before queries. By default the folder's prompt.")
+        str | None,
+        typer.Option(
+            help="Dense models: what the node puts before queries. By default the folder's template, by training, prompts or name."
+        ),
     ] = None,
-    passage_prefix: Annotated[
-        str | None, typer.Option(help="Dense models: what the node puts before passages. By default the folder's prompt.")
-    ] = None,
+    passage_prefix: Annotated[str | None, typer.Option(help="Dense models: the same before passages.")] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Write a model as the zip that ML Commons registers, after checking that it answers as the model does.

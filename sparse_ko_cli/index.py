@@ -33,7 +33,10 @@ def index(
         Path | None, typer.Option(help="For --encode client: a model folder, or a zip with an ONNX graph.", metavar="DIR|ZIP")
     ] = None,
     dense: Annotated[
-        Path | None, typer.Option(help="For --encode client, where the index has a dense field: its model's folder.", metavar="DIR")
+        Path | None,
+        typer.Option(
+            help="For --encode client, where the index has a dense field: its model's folder, or its ONNX zip.", metavar="DIR|ZIP"
+        ),
     ] = None,
     passage_prefix: Annotated[
         str | None, typer.Option(help="With --dense: what stands before a passage; by default what the index's dense model has.")
@@ -122,9 +125,11 @@ def _check_options(index: str, collection: Path, encode: str, model: Path | None
     if (encode == "client") != (model is not None):
         raise UsageError("--encode client and --model DIR|ZIP go together: the model encodes on this machine.", example)
     if dense is not None and encode != "client":
-        raise UsageError("--dense DIR goes with --encode client; in the cluster the deployed dense model computes the vectors.", example)
+        raise UsageError(
+            "--dense DIR|ZIP goes with --encode client; in the cluster the deployed dense model computes the vectors.", example
+        )
     if prefix is not None and dense is None:
-        raise UsageError("--passage-prefix goes with --dense DIR; in the cluster the deployed dense model puts its own.", example)
+        raise UsageError("--passage-prefix goes with --dense DIR|ZIP; in the cluster the deployed dense model puts its own.", example)
 
 
 def _encoder(target: Cluster, index: str, model: Path, dense: Path | None, prefix: str | None) -> PassageEncoder:

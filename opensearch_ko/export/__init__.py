@@ -75,13 +75,14 @@ def export_dense(
         model_format: "torchscript" or "onnx".
         precision: "fp32", or "int8" (ONNX only).
         name: to register the model under; by default the folder's.
-        query_prefix: the node puts it before queries; None: the folder's own prompt for queries.
-        passage_prefix: the node puts it before passages; None: the folder's own prompt for passages.
+        query_prefix: the node puts it before queries; None: that of the folder's template, as `dense_ko.BiEncoder` reads it.
+        passage_prefix: the node puts it before passages; None: that of the folder's template.
         on_step: is told in words what happens.
 
     Raises:
-        ModelError: the folder can't be served by ML Commons, or the graph differs from the model; says where.
+        ModelError: the folder can't be served by ML Commons, contradicts itself, or the graph differs from the model; says where.
         UsageError: an argument is unknown, or goes with no other.
+        DataError: its `training_config.json` is damaged.
     """
     from opensearch_ko.export.dense import write_dense_archive
     from opensearch_ko.export.writer import ExportSettings

@@ -31,7 +31,8 @@ class ExportCard(BaseModel):
     """Registered name; models of one name share a model group on the cluster."""
     version: str
     """First 12 hexadecimal digits of the model folder's SHA-256; behind them, where there is one, `-onnx`, `-int8` and the pruning of
-    the graph. The same folder exported in the same way gives the same version."""
+    the graph, and `-prefixes-` with a hash where a dense model's prefixes are not the prompts in its folder. The same folder exported in
+    the same way gives the same version."""
     role: Role = "encoder"
     """encoder: reads passages (and, siamese, queries). query-tokenizer: a doc-only encoder's queries. dense: a bi-encoder."""
     form: Literal["siamese", "doc-only", "lexical-floor", "dense"] = "siamese"

@@ -20,6 +20,8 @@ from sentence_transformers.sentence_transformer.modules import Pooling
 from tokenizers import Tokenizer
 from torch import Tensor, nn
 
+from dense_ko.loading import template_in
+from dense_ko.templates import Prefixes
 from opensearch_ko.export.archive import ExportCard, ModelArchive
 from opensearch_ko.export.graph import plain
 from opensearch_ko.export.parity import TOLERANCE
@@ -36,7 +38,7 @@ from opensearch_ko.export.writer import (
     runnable,
     write_zip,
 )
-from opensearch_ko.prefixes import exported_prefix
+from opensearch_ko.prefixes import exported_prefixes, version_mark
 from retrieval_ko.errors import ModelError
 from training_ko.libraries import quiet_libraries
 
@@ -126,7 +128,7 @@ def write_dense_archive(
         )
     on_step("reading the model")
     model = load_dense(model_folder)
-    query_prefix, passage_prefix = exported_prefix(model, "query", prefixes[0]), exported_prefix(model, "passage", prefixes[1])
+    taken = exported_prefixes(template_in(model, model_folder), *prefixes)
     max_tokens = min(int(model.max_seq_length or SERVER_LIMIT_TOKENS), SERVER_LIMIT_TOKENS)
     tokenizer_json = tokenizer_file(model.tokenizer.backend_tokenizer, max_tokens)
     graph = DenseGraph(model, as_sequence=settings.model_format == "onnx")
@@ -141,12 +143,12 @@ def write_dense_archive(
         on_step("quantising, and measuring what it costs")
         file = quantized(file)
         quality = _quality(model, file, settings, tokenizer_json, max_tokens)
-    [probe] = vectors_of(model, [passage_prefix + PROBE_TEXT], max_tokens)
+    [probe] = vectors_of(model, [taken.passage + PROBE_TEXT], max_tokens)
     if quality:
-        probe = answers(file, settings, tokenizer_json, [passage_prefix + PROBE_TEXT])[0]
+        probe = answers(file, settings, tokenizer_json, [taken.passage + PROBE_TEXT])[0]
     card = ExportCard(
         name=name,
-        version=settings.version_of(model_folder),
+        version=settings.version_of(model_folder) + version_mark(taken, model.prompts),
         role="dense",
         form="dense",
         function_name="TEXT_EMBEDDING",
@@ -157,7 +159,7 @@ def write_dense_archive(
         max_tokens=max_tokens,
         probe_text=PROBE_TEXT,
         probe_vector=[round(float(value), 6) for value in probe],
-        registration=registration(config, len(probe), max_tokens, settings, (query_prefix, passage_prefix), space_of(model)),
+        registration=registration(config, len(probe), max_tokens, settings, taken, space_of(model)),
         tolerance=INT8_TOLERANCE if quality else TOLERANCE,
         parity={"texts": len(PARITY_TEXTS), "largest_difference": largest, "tolerance": TOLERANCE},
         quality=quality,
@@ -171,7 +173,7 @@ def registration(
     dimensions: int,
     max_tokens: int,
     settings: ExportSettings,
-    prefixes: tuple[str, str],
+    prefixes: Prefixes,
     space_type: str = "cosinesimil",
 ) -> dict[str, Any]:
     """Return the `model_config` that registers the zip.

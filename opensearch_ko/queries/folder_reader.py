@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from opensearch_ko.prefixes import prefix_for, prompt_of
+from opensearch_ko.prefixes import prefix_for
 from retrieval_ko.errors import ModelError
 
 if TYPE_CHECKING:
@@ -56,20 +56,24 @@ def dense_reader(folder: Path, prefix: str | None = None, remembered: str | None
     Args:
         folder: of the model.
         prefix: put before queries whatever the index was deployed with; None: what `remembered` says.
-        remembered: what the node puts before queries, by the index; None: the folder's own prompt is taken.
+        remembered: what the node puts before queries, by the index; None: the folder's template is taken.
 
     Raises:
-        ModelError: the folder cannot be loaded.
+        ModelError: the folder cannot be loaded, or contradicts itself.
+        DataError: its record is damaged.
     """
     if not (Path(folder) / "modules.json").is_file():
         raise ModelError(f"{folder} is no sentence-transformers folder: it has no modules.json.", "Name one: --dense-model DIR")
     from sentence_transformers import SentenceTransformer
 
+    from dense_ko.loading import template_in
+
     try:
         model = SentenceTransformer(str(folder), device="cpu", local_files_only=True)
     except (OSError, ValueError, KeyError, RuntimeError) as failure:
         raise ModelError(f"The dense model {folder} cannot be loaded: {' '.join(str(failure).split())[:300]}") from failure
-    before = prefix_for("query", asked=prefix, remembered=remembered, own=prompt_of(model, "query"))
+    choice = template_in(model, Path(folder))
+    before = prefix_for("query", asked=prefix, remembered=remembered, own=choice.prefixes.query, why=choice)
 
     def embed(text: str) -> list[float]:
         return [float(value) for value in model.encode_query([text], prompt=before, show_progress_bar=False)[0]]

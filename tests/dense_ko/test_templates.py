@@ -38,6 +38,7 @@ def test_the_instruction_of_e5_ends_with_the_query_and_leaves_passages_alone():
         ("nlpai-lab/KoE5", "e5"),
         ("models/multilingual-e5-large-instruct", "e5-instruct"),
         ("BAAI/bge-base-en-v1.5", "bge-query"),
+        ("hub/models--BAAI--bge-base-en-v1.5/snapshots/a5beb1e3", "bge-query"),
         ("BAAI/bge-m3", "none"),
         ("BM-K/KoSimCSE-roberta-multitask", "none"),
         ("runs/case5-model", "none"),
@@ -46,6 +47,12 @@ def test_the_instruction_of_e5_ends_with_the_query_and_leaves_passages_alone():
 )
 def test_the_backbone_chooses(name, mode):
     assert template_of(name) == mode
+
+
+def test_the_folder_where_one_stands_has_a_name_too(tmp_path, monkeypatch):
+    (tmp_path / "multilingual-e5-small").mkdir()
+    monkeypatch.chdir(tmp_path / "multilingual-e5-small")
+    assert template_of(".") is TemplateMode.E5
 
 
 @pytest.mark.parametrize("mode", PREFIXES)

@@ -15,8 +15,9 @@ from sentence_transformers.sparse_encoder.modules import SpladePooling
 from transformers import BertConfig, BertModel
 from typer.testing import CliRunner
 
-from opensearch_ko.encoding import DenseFolder, batch_size, check_versions, load_encoder
-from opensearch_ko.export import export_model
+from opensearch_ko.dense_encoding import DenseFolder
+from opensearch_ko.encoding import batch_size, check_versions, load_encoder
+from opensearch_ko.export import export_dense, export_model
 from opensearch_ko.export.archive import CARD_NAME
 from opensearch_ko.index_meta import DenseReference, IndexMeta, ModelReference
 from opensearch_ko.indexes import IndexPlan
@@ -133,7 +134,8 @@ def test_only_the_model_of_the_index_is_let_in(folder, dense_folder, archive, tm
         (folder, "0" * 12, "cannot be mixed"),
         (archive.path, "0" * 12, "cannot be mixed"),
         (archive.path, f"{own}-onnx-int8", "cannot be mixed"),
-        (folder, f"{own}-top-k-5", "--model ZIP"),
+        (folder, f"{own}-top-k-5", "with --format onnx, and name that zip: --model ZIP"),
+        (folder, f"{own}-onnx-top-k-5", "Name the zip that was deployed: --model ZIP"),
         (archive.path, f"{own}-top-k-5", "cannot be mixed"),
     ]:
         with pytest.raises(UsageError) as refusal:
@@ -145,7 +147,32 @@ def test_only_the_model_of_the_index_is_let_in(folder, dense_folder, archive, tm
         check_versions(meta_of(own, dense="0" * 12), "demo", folder, dense_folder)
 
 
-def test_what_cannot_encode_here_says_what_can(folder, archive, tmp_path):
+def test_a_dense_graph_that_the_folder_does_not_hold_is_run_from_its_zip(folder, dense_folder, tmp_path):
+    own, vectors = folder_sha256(folder)[:12], folder_sha256(dense_folder)[:12]
+    eighth = export_dense(dense_folder, tmp_path, model_format="onnx", precision="int8", passage_prefix="글: ")
+    index = meta_of(own, dense=eighth.card.version)
+    with pytest.raises(UsageError, match="answers otherwise than the folder") as refusal:
+        check_versions(index, "demo", folder, dense_folder)
+    assert refusal.value.remedy == "Name the zip that was deployed: --dense ZIP"
+    check_versions(index, "demo", folder, eighth.path)  # what the remedy says
+    encoder = load_encoder(folder, eighth.path, meta=index)
+    with_others = [eighth.card.probe_text, *TEXTS[:3]]  # an int8 graph would be another one in a batch
+    np.testing.assert_allclose(encoder.dense(with_others)[0], eighth.card.probe_vector, atol=1e-5)
+    whole = export_dense(dense_folder, tmp_path, model_format="onnx").path
+    with pytest.raises(UsageError) as refusal:
+        check_versions(index, "demo", folder, whole)
+    assert f"sparse-ko deploy --model DIR|ZIP --dense {whole} --index OTHER" in refusal.value.remedy
+    for prefixed in (f"{vectors}-prefixes-0123abcd", f"{vectors}-onnx-prefixes-0123abcd"):  # the index remembers them
+        check_versions(meta_of(own, dense=prefixed), "demo", folder, dense_folder)
+        check_versions(meta_of(own, dense=prefixed), "demo", folder, whole)
+    remembered = meta_of(own, dense=vectors)
+    remembered = remembered.model_copy(update={"dense": remembered.dense.model_copy(update={"passage_prefix": "본문 "})})
+    for model in (whole, dense_folder):
+        expected = SentenceTransformer(str(dense_folder), device="cpu").encode(f"본문 {TEXTS[0]}", prompt="")
+        np.testing.assert_allclose(load_encoder(folder, model, meta=remembered).dense(TEXTS[:1])[0], expected, atol=1e-5)
+
+
+def test_what_cannot_encode_here_says_what_can(folder, archive, dense_folder, tmp_path):
     with pytest.raises(UsageError, match="TorchScript") as refusal:
         load_encoder(with_card(archive, tmp_path / "traced.zip", model_format="TORCH_SCRIPT"))
     assert "--format onnx" in refusal.value.remedy
@@ -155,6 +182,11 @@ def test_what_cannot_encode_here_says_what_can(folder, archive, tmp_path):
         load_encoder(tmp_path / "missing.zip")
     with pytest.raises(ModelError, match="no dense model folder"):
         load_encoder(folder, tmp_path / "missing")
+    with pytest.raises(UsageError, match=r"sparse model's \(encoder\), no dense one's"):
+        load_encoder(folder, archive.path)
+    with pytest.raises(UsageError, match="runs in the cluster only") as refusal:
+        load_encoder(folder, export_dense(dense_folder, tmp_path).path)
+    assert "--format onnx" in refusal.value.remedy
     (tmp_path / "empty").mkdir()
     with pytest.raises(ModelError, match="cannot be loaded"):
         DenseFolder(tmp_path / "empty")
