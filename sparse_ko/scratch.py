@@ -16,10 +16,11 @@ from __future__ import annotations
 
 import math
 import unicodedata
-from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from itertools import islice
 from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
 from scipy.sparse import csr_matrix
 from torch import Tensor
@@ -29,6 +30,7 @@ from sparse_ko.kinship import morpheme_kinship, synonym_kinship
 from sparse_ko.settings import ModelSettings
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
     from transformers import BertForMaskedLM, PreTrainedTokenizerFast
 
 SILENT_BIAS = -1e4
@@ -37,6 +39,8 @@ NOISE_MARGIN = 0.3
 """Share of a vector's own activation that is taken off as bias: 4.8 standard deviations of a chance similarity in 256 dimensions."""
 PIECE_KINSHIP = 0.9
 """Cosine between the vectors of `x` and `##x` at the start."""
+TEXTS_AT_ONCE = 2_000
+"""Texts that are tokenised together for counting."""
 HEAD_GAIN = 4.0
 """Length of the head's output. Larger means smaller embedding entries, so that one learning rate moves them further."""
 
@@ -48,15 +52,33 @@ def inverse_document_frequency(tokenizer: PreTrainedTokenizerFast, texts: Iterab
     word falls apart into, and eight letters must not outweigh the one word beside them. Punctuation gets 0.
     """
     pieces = tokenizer.convert_ids_to_tokens(list(range(len(tokenizer))))
-    count, frequency = 0, Counter[str]()
-    for text in texts:
-        count += 1
-        stems = {pieces[token].removeprefix("##") for token in tokenizer(text, truncation=True)["input_ids"]}
-        frequency.update(stems | {char for stem in stems if stem not in tokenizer.all_special_tokens for char in stem})
-    return torch.tensor([0.0 if _is_punctuation(piece) else _idf(frequency[piece.removeprefix("##")], count) for piece in pieces])
+    stems = [piece.removeprefix("##") for piece in pieces]
+    column = {stem: number for number, stem in enumerate(dict.fromkeys(stems))}
+    found = [{stem, *(stem if piece not in tokenizer.all_special_tokens else ())} for piece, stem in zip(pieces, stems, strict=True)]
+    columns = [[column[part] for part in sorted(parts) if part in column] for parts in found]
+    parts_of = _pattern(columns, len(column))  # of each piece: its stem, and the characters in it
+    backend = tokenizer.backend_tokenizer
+    backend.enable_truncation(max_length=tokenizer.model_max_length)
+    backend.no_padding()
+    count, frequencies = 0, np.zeros(len(column))
+    rest = iter(texts)
+    while some := list(islice(rest, TEXTS_AT_ONCE)):
+        rows = _pattern([np.unique(encoding.ids) for encoding in backend.encode_batch(some)], len(pieces))
+        frequencies += np.bincount((rows @ parts_of).indices, minlength=len(column))
+        count += len(some)
+    idf = [_idf(frequencies[column[stem]], count) for stem in stems]
+    return torch.tensor([0.0 if _is_punctuation(piece) else weight for piece, weight in zip(pieces, idf, strict=True)])
 
 
-def _idf(frequency: int, count: int) -> float:
+def _pattern(rows: Sequence[Sequence[int] | NDArray[np.int64]], width: int) -> csr_matrix:
+    """Return a matrix of ones where each row has its columns."""
+    ends = np.cumsum([0, *map(len, rows)])
+    return csr_matrix(
+        (np.ones(ends[-1], dtype=np.int32), np.concatenate([np.zeros(0, dtype=np.int64), *rows]), ends), shape=(len(rows), width)
+    )
+
+
+def _idf(frequency: float, count: int) -> float:
     return math.log(1 + (count - frequency + 0.5) / (frequency + 0.5))
 
 
