@@ -173,6 +173,8 @@ class SparseEncoder:
     def tokenize(self, texts: Sequence[str], kind: Kind, max_tokens: int | None = None) -> Features:
         """Return what the network reads, on the CPU: `input_ids` and `attention_mask`, int64, shape [texts, tokens].
 
+        Passages of a lexical floor with a static body come as their pieces, each once, with `counts`, of the same shape.
+
         Args:
             texts: at least one.
             kind: "query" or "document".

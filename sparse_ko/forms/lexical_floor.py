@@ -16,7 +16,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import torch
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -28,7 +28,7 @@ from retrieval_ko.errors import ModelError
 from retrieval_ko.files import read_json, write_json
 from sparse_ko.forms.network import Features, Form, Kind
 from training_ko.libraries import quiet_libraries
-from training_ko.tokenizing import tokenize
+from training_ko.tokenizing import tokenize, tokenize_to_pieces
 from training_ko.weights import WEIGHTS, Precision, read_weights
 
 if TYPE_CHECKING:
@@ -61,6 +61,24 @@ class FloorCard(BaseModel):
     activation: Literal["log1p", "log1p-twice"] = "log1p"
     precision: Precision = "fp32"
     """Of the matrices in the files; in memory they are float32."""
+
+
+class Pieces(NamedTuple):
+    """The searchable pieces of some texts, one text behind the other; each stands once in a text. P of them in all.
+
+    No place is padding, and no table is as wide as the vocabulary: where order is nothing this is all that there is to read.
+    """
+
+    ids: Tensor
+    """int64 [P]."""
+    text: Tensor
+    """Which text a piece is of, rising, int64 [P]."""
+    starts: Tensor
+    """Where the pieces of each text begin, int64 [texts]."""
+    times: Tensor
+    """How often a piece stands in its text, float [P]."""
+    lengths: Tensor
+    """How many searchable tokens a piece's text has, float [P]."""
 
 
 class BagOfTokens(nn.Module):
@@ -96,9 +114,28 @@ class BagOfTokens(nn.Module):
         # u is needed at the passage's own tokens only: gathering is cheaper than a product with the whole vocabulary
         moves = (nn.functional.embedding(ids, self.adjust) @ self.view(state).unsqueeze(-1)).squeeze(-1)
         moves = moves + nn.functional.embedding(ids, self.adjust_bias.unsqueeze(-1)).squeeze(-1)
+        return self._logits(state, dimensions), moves
+
+    def of_pieces(self, pieces: Pieces, weights: Tensor, idf: Tensor, dimensions: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Return the expansion's logits, shape [texts, vocabulary], and u of every piece, shape [P].
+
+        Args:
+            pieces: of passages.
+            weights: BM25's weight of every piece, shape [P].
+            idf: shape [vocabulary].
+            dimensions: compute the logits of these alone, int64 [C].
+        """
+        ids = pieces.ids
+        vectors = nn.functional.embedding_bag(ids, self.vectors, pieces.starts, mode="sum", per_sample_weights=weights * idf[ids])
+        state = self.norm(vectors)
+        moves = (nn.functional.embedding(ids, self.adjust) * self.view(state).index_select(0, pieces.text)).sum(dim=-1)
+        return self._logits(state, dimensions), moves + self.adjust_bias.index_select(0, ids)
+
+    def _logits(self, state: Tensor, dimensions: Tensor | None) -> Tensor:
         if dimensions is None:
-            return self.expand(state), moves
-        return nn.functional.linear(state, self.expand.weight[dimensions], self.expand.bias[dimensions]), moves
+            logits: Tensor = self.expand(state)
+            return logits
+        return nn.functional.linear(state, self.expand.weight.index_select(0, dimensions), self.expand.bias.index_select(0, dimensions))
 
 
 class LanguageModelBody(nn.Module):
@@ -150,18 +187,57 @@ class LexicalFloor(nn.Module):
         found = torch.zeros(ids.shape[0], self.idf.shape[0], device=ids.device)  # of len() a trace would make a constant
         return found.scatter_add(1, ids, mask.float()) * self.searchable
 
+    def pieces(self, features: Features) -> Pieces:
+        """Return the searchable pieces of texts that were tokenised to pieces."""
+        kept = (features["counts"] * self.searchable[features["input_ids"]]) > 0
+        text, place = kept.nonzero(as_tuple=True)
+        times = features["counts"][text, place].float()
+        lengths = torch.zeros(len(kept), device=times.device).index_add(0, text, times)
+        held = kept.sum(dim=1)
+        return Pieces(features["input_ids"][text, place], text, held.cumsum(0) - held, times, lengths[text])
+
     def queries(self, features: Features, dimensions: Tensor | None = None) -> Tensor:
         """Return the weights of queries, shape [texts, vocabulary], or of the dimensions asked for, [texts, C]."""
-        held = self.frequencies(features) > 0
+        ids = features["input_ids"]
+        table = self.query_table.relu()
         if dimensions is None:
-            return held.float() * self.query_table.relu()
-        return held[:, dimensions].float() * self.query_table[dimensions].relu()
+            return (self.frequencies(features) > 0).float() * table
+        held = self._at_dimensions(ids, features["attention_mask"] * self.searchable[ids], dimensions) > 0
+        return held.float() * table[dimensions]
 
     def passages(self, features: Features, dimensions: Tensor | None = None, *, with_expansion: bool = False) -> Tensor:
         """Return the weights of passages, shape [texts, vocabulary], or of the dimensions asked for, [texts, C].
 
         `with_expansion`: the part γ · expansion behind them, [texts, 2 · vocabulary or 2 C].
         """
+        # what is dense is large (texts × vocabulary): everything that concerns the passage's own tokens is done at their places
+        if "counts" in features and isinstance(self.body, BagOfTokens):
+            own, logits = self._by_pieces(self.body, features, dimensions)
+        else:
+            own, logits = self._by_places(features, dimensions)
+        searchable = self.searchable if dimensions is None else self.searchable[dimensions]
+        table = self.query_table.detach() if dimensions is None else self.query_table.detach()[dimensions]
+        searchable = searchable * (table > 0)  # what weighs nothing in any query would only make the index larger
+        own = own * searchable
+        expansion = (logits + (1 - searchable) * MASKED_OUT).relu().log1p()
+        if self.card.activation == "log1p-twice":
+            expansion = expansion.log1p()
+        added = self.gamma * expansion
+        weights: Tensor = own + added
+        return torch.cat([weights, added], dim=1) if with_expansion else weights
+
+    def _by_pieces(self, body: BagOfTokens, features: Features, dimensions: Tensor | None) -> tuple[Tensor, Tensor]:
+        """Return the weights of the passages' own tokens and the expansion's logits, shape [texts, vocabulary or C] each."""
+        pieces = self.pieces(features)
+        weights = self.floor(pieces.times, pieces.lengths)
+        logits, moves = body.of_pieces(pieces, weights, self.idf, dimensions)
+        columns, width = self._columns(dimensions)
+        own = torch.zeros(logits.shape[0] * width, device=weights.device)
+        own = own.scatter(0, pieces.text * width + columns[pieces.ids], weights * (1 + moves.tanh()))
+        return own.view(-1, width)[:, : logits.shape[1]], logits
+
+    def _by_places(self, features: Features, dimensions: Tensor | None) -> tuple[Tensor, Tensor]:
+        """Return the same of tokens as they stand in the text, which a trace and a transformer read."""
         ids = features["input_ids"]
         frequencies = self.frequencies(features)
         times = frequencies.gather(1, ids)
@@ -172,25 +248,23 @@ class LexicalFloor(nn.Module):
         else:
             logits, moves = self.body(features)
             logits = logits if dimensions is None else logits[:, dimensions]
-        # what is dense is large (texts × vocabulary): everything that concerns the passage's own tokens is done at their places
-        searchable = self.searchable if dimensions is None else self.searchable[dimensions]
-        table = self.query_table.detach() if dimensions is None else self.query_table.detach()[dimensions]
-        searchable = searchable * (table > 0)  # what weighs nothing in any query would only make the index larger
-        own = self._at_dimensions(ids, shares * (1 + moves.tanh()), dimensions) * searchable
-        expansion = (logits + (1 - searchable) * MASKED_OUT).relu().log1p()
-        if self.card.activation == "log1p-twice":
-            expansion = expansion.log1p()
-        added = self.gamma * expansion
-        weights: Tensor = own + added
-        return torch.cat([weights, added], dim=1) if with_expansion else weights
+        return self._at_dimensions(ids, shares * (1 + moves.tanh()), dimensions), logits
 
     def _at_dimensions(self, ids: Tensor, values: Tensor, dimensions: Tensor | None) -> Tensor:
         """Return values of the tokens at each place, summed by dimension, shape [texts, vocabulary or C]."""
         if dimensions is None:
             return torch.zeros(ids.shape[0], self.idf.shape[0], device=ids.device).scatter_add(1, ids, values)
-        column = torch.full(self.idf.shape, len(dimensions), device=ids.device)  # the last one takes what is not asked for
-        column[dimensions] = torch.arange(len(dimensions), device=ids.device)
-        return torch.zeros(ids.shape[0], len(dimensions) + 1, device=ids.device).scatter_add(1, column[ids], values)[:, :-1]
+        columns, width = self._columns(dimensions)
+        return torch.zeros(ids.shape[0], width, device=ids.device).scatter_add(1, columns[ids], values)[:, :-1]
+
+    def _columns(self, dimensions: Tensor | None) -> tuple[Tensor, int]:
+        """Return where each token of the vocabulary stands among `dimensions`, and how many columns that takes."""
+        device = self.idf.device
+        if dimensions is None:
+            return torch.arange(len(self.idf), device=device), len(self.idf)
+        columns = torch.full(self.idf.shape, len(dimensions), device=device)  # the last one takes what is not asked for
+        columns[dimensions] = torch.arange(len(dimensions), device=device)
+        return columns, len(dimensions) + 1
 
     def floor(self, times: Tensor, lengths: Tensor) -> Tensor:
         """Return BM25's weight of tokens that stand `times` in passages of these lengths."""
@@ -221,8 +295,11 @@ class FloorNetwork:
             self.module.gamma.clamp_(min=0)
 
     def tokenize(self, texts: Sequence[str], kind: Kind, max_tokens: int | None = None) -> Features:
-        """See `Network`."""
-        return tokenize(self.tokenizer, texts, min(max_tokens or self.max_tokens, self.max_tokens))
+        """See `Network`. Passages of a static body come with `counts`: their pieces, each once."""
+        limit = min(max_tokens or self.max_tokens, self.max_tokens)
+        if kind == "document" and isinstance(self.module.body, BagOfTokens):
+            return tokenize_to_pieces(self.tokenizer, texts, limit)
+        return tokenize(self.tokenizer, texts, limit)
 
     def embed(self, features: Features, kind: Kind, dimensions: Tensor | None = None, *, with_expansion: bool = False) -> Tensor:
         """See `Network`."""

@@ -35,7 +35,11 @@ class Network(Protocol):
         """Set weights to 0 that an optimiser's step made negative though they must not be."""
 
     def tokenize(self, texts: Sequence[str], kind: Kind, max_tokens: int | None = None) -> Features:
-        """Return the features of texts on the CPU: `input_ids` and `attention_mask`, int64, shape [texts, tokens]."""
+        """Return the features of texts on the CPU: `input_ids` and `attention_mask`, int64, shape [texts, tokens].
+
+        Where order is nothing to a network its ids may be the text's pieces, each once; then `counts`, int64 of the same shape, says
+        how often each stands in the text.
+        """
 
     def embed(self, features: Features, kind: Kind, dimensions: Tensor | None = None, *, with_expansion: bool = False) -> Tensor:
         """Return the weights, shape [texts, vocabulary], ≥ 0, with gradient; with `dimensions`, int64 [C], these alone: [texts, C].

@@ -149,4 +149,6 @@ def _product(weights: Tensor, gradient: Tensor) -> Tensor:
 
 def _own_gradient(gradient: Tensor, places: Tensor) -> Tensor:
     """Return the rows at `places`, and zeros where a place is -1: that text counts as another process's."""
+    if process_count() == 1 and torch.equal(places, torch.arange(len(gradient), device=places.device)):
+        return gradient  # a batch's gradient is large, and a copy of it takes its time
     return torch.where(places.unsqueeze(1) >= 0, gradient[places.clamp(min=0)], 0.0)

@@ -1,0 +1,73 @@
+"""A static body reads a passage as its pieces and their counts; it must weigh what it weighs place by place."""
+
+import pytest
+import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from retrieval_ko.collection import texts_of
+from sparse_ko.building import build_encoder
+from sparse_ko.settings import TrainSettings
+from training_ko.known_texts import KnownTexts
+from training_ko.tokenizing import tokenize
+
+LIMIT = 24
+
+
+@pytest.fixture(scope="module")
+def floor(collection):
+    model = {"form": "lexical-floor", "dimensions": 32, "max_tokens": LIMIT, "neighbour_pull": 0, "content_only": True}
+    encoder = build_encoder(TrainSettings.model_validate({"name": "floor", "vocabulary": {"size": 6000}, "model": model}), collection)
+    generator = torch.Generator().manual_seed(5)
+    with torch.no_grad():
+        for parameter in encoder.module.parameters():
+            parameter.add_(torch.randn(parameter.shape, generator=generator) * 0.1)
+        encoder.module.gamma.fill_(0.7)
+    assert encoder.module.searchable.eq(0).sum() > len(encoder.tokenizer.all_special_ids)
+    return encoder
+
+
+@pytest.fixture(scope="module")
+def words(collection):
+    return sorted({word for text in texts_of(collection.passages.values()) for word in text.split()})[:60]
+
+
+def weights_and_gradient(floor, features, dimensions):
+    floor.module.zero_grad()
+    weights = floor.embed(features, "document", dimensions, with_expansion=True)
+    (weights * torch.linspace(-1, 1, weights.shape[1])).sum().backward()
+    return weights.detach(), {name: one.grad for name, one in floor.module.named_parameters() if one.grad is not None}
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+def test_pieces_weigh_what_the_tokens_weigh_at_their_places_and_have_their_gradient(floor, words, data):
+    text = st.lists(st.sampled_from(words[:20]) | st.sampled_from(words), max_size=40).map(" ".join)
+    texts = data.draw(st.lists(text, min_size=1, max_size=5))
+    dimensions = data.draw(st.none() | st.just(torch.arange(3, len(floor.tokenizer), 4)))
+    pieces, places = floor.tokenize(texts, "document"), tokenize(floor.tokenizer, texts, LIMIT)
+    found, gradient = weights_and_gradient(floor, pieces, dimensions)
+    expected, expected_gradient = weights_and_gradient(floor, places, dimensions)
+    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(gradient, expected_gradient, rtol=1e-3, atol=1e-3)
+
+
+def test_pieces_are_those_of_the_cut_text_each_once_with_its_count(floor, collection):
+    texts = [*texts_of(collection.passages.values())[:6], "", "보증금 " * 50]
+    features = floor.tokenize(texts, "document")
+    for row, text in enumerate(texts):
+        ids = floor.tokenizer(text, truncation=True, max_length=LIMIT)["input_ids"]
+        length = int(features["attention_mask"][row].sum())
+        assert features["input_ids"][row, :length].tolist() == sorted(set(ids))
+        assert features["counts"][row].tolist()[:length] == [ids.count(piece) for piece in sorted(set(ids))]
+        assert not features["counts"][row, length:].any()
+    shorter = floor.tokenize(texts, "document", 7)
+    assert shorter["counts"].sum(dim=1).max() == 7
+
+
+def test_known_pieces_come_out_as_they_would(floor, collection):
+    known = KnownTexts(floor)
+    texts = texts_of(collection.passages.values())[:8]
+    for some in (texts[:3], texts[2:6], texts[::-1], [texts[0], texts[0]]):
+        torch.testing.assert_close(known.tokenize(some, "document"), floor.tokenize(some, "document"))
+        torch.testing.assert_close(known.tokenize(some, "query", 9), floor.tokenize(some, "query", 9))
