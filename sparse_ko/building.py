@@ -109,6 +109,7 @@ def _floor(settings: TrainSettings, tokenizer: PreTrainedTokenizerFast, passages
         mean_tokens=mean_tokens,
         max_tokens=asked.max_tokens,
         activation=asked.activation,
+        lead=bool(asked.lexical_floor.lead),
     )
     idf = lucene_idf(frequencies, len(passages))
     vectors = None
@@ -127,6 +128,7 @@ def _floor(settings: TrainSettings, tokenizer: PreTrainedTokenizerFast, passages
         vectors=vectors,
         model=model,
         left_out=left_out,
+        lead=asked.lexical_floor.lead,
     )
 
 

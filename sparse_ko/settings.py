@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -33,6 +33,10 @@ class LexicalFloorSettings(Settings):
     """How much a further occurrence of a term adds; 0: nothing."""
     b: float = Field(default=0.75, ge=0, le=1)
     """How much a long passage is held against its terms; 0: not at all."""
+    lead: list[Annotated[float, Field(gt=-1, lt=1)]] = Field(default=[], max_length=8)
+    """How much more than by BM25, as a share, a token of a static body weighs that stands first in a passage: at its 1st, 2nd, 3rd, 4th,
+    5th or 6th, 7th or 8th, 9th to 16th place, further on; training moves the numbers, and apart for different passages. Titles stand
+    first. []: places are nothing to it. [0]: they may become something."""
 
 
 class ModelSettings(Settings):
@@ -153,6 +157,8 @@ class TrainSettings(RunSettings):
                 yield f"sparsity.regularised: only the lexical floor has an expansion apart, not the form {self.model.form}"
             if self.model.content_only:
                 yield f"model.content_only: only the lexical floor leaves pieces out, not the form {self.model.form}"
+        if self.model.lexical_floor.lead and (self.model.form != "lexical-floor" or self.model.body != "static" or self.model.base):
+            yield "model.lexical_floor.lead: only the static body of the lexical floor takes it; a transformer knows places by itself"
         if self.sparsity.regularised == "expansion" and self.synonyms.weight:
             yield "sparsity.regularised=expansion does not go with synonyms.weight: the cross-lingual loss compares whole vectors"
         if self.sparsity.sampled_dimensions:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 _MASK = "attention_mask"
-_FILLERS = {"input_ids": None, "counts": 0}
+_FILLERS = {"input_ids": None, "counts": 0, "first_places": 0}
 """What is kept of a text, beside its length, and what stands in its padding; None: the tokenizer's own."""
 MOST_TOKENS = 200_000_000
 """Tokens that are kept, 4 bytes each; further texts are tokenised whenever they are read."""
@@ -24,8 +24,8 @@ class KnownTexts:
     """An encoder's `tokenize`, with a memory.
 
     Args:
-        encoder: with `tokenize`, and a `tokenizer` that pads on the right. Where it has features other than ids, mask and counts, all are
-            passed on as they come.
+        encoder: with `tokenize`, and a `tokenizer` that pads on the right. Where it has features other than those of
+            `training_ko.tokenizing`, all are passed on as they come.
     """
 
     def __init__(self, encoder: Any) -> None:  # noqa: ANN401  whatever a collator takes

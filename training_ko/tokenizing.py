@@ -32,8 +32,8 @@ def tokenize(
 def tokenize_to_pieces(tokenizer: PreTrainedTokenizerFast, texts: Sequence[str], max_tokens: int) -> dict[str, Tensor]:
     """Return the pieces of each text, each once, for a network to which their order is nothing.
 
-    `input_ids`: the pieces, rising; `attention_mask`; `counts`: how often each stands in the text. All int64, shape [texts, most pieces];
-    padding counts 0. A text is cut before its pieces are counted.
+    `input_ids`: the pieces, rising; `attention_mask`; `counts`: how often each stands in the text; `first_places`: where it stands first,
+    [CLS] at 0. All int64, shape [texts, most pieces]; padding counts 0. A text is cut before its pieces are counted.
 
     Args:
         tokenizer: a fast one that cuts and pads on the right.
@@ -42,13 +42,15 @@ def tokenize_to_pieces(tokenizer: PreTrainedTokenizerFast, texts: Sequence[str],
     """
     ids, lengths = _flat_ids(tokenizer, texts, max_tokens)
     rows = np.repeat(np.arange(len(lengths)), lengths)
-    pieces, counts = np.unique(rows * len(tokenizer) + ids, return_counts=True)
+    pieces, first, counts = np.unique(rows * len(tokenizer) + ids, return_index=True, return_counts=True)
     rows, ids = np.divmod(pieces, len(tokenizer))
+    first = first - (np.cumsum(lengths) - lengths)[rows]
     lengths = np.bincount(rows, minlength=len(lengths))
     return {
         "input_ids": padded(ids, lengths, tokenizer.pad_token_id or 0),
         "attention_mask": padded(np.ones_like(ids), lengths),
         "counts": padded(counts, lengths),
+        "first_places": padded(first, lengths),
     }
 
 

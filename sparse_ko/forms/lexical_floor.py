@@ -5,7 +5,8 @@
     q_j = θ_j for the query's own tokens; θ starts as the inverse document frequency
 
 u and γ start at 0, so before the first step the encoder *is* BM25 over its vocabulary; a model that training made worse than that is
-never kept as the best one. A query is a table look-up.
+never kept as the best one. A query is a table look-up. Where `lead` is set, u also knows how near to the passage's start a token stands
+first (titles stand there), and may start above 0.
 
 Stock modules cannot hold this, so its folder is one of ours: sparse_ko.json says what it is, model.safetensors holds the weights
 (or several files do: `training_ko.weights`).
@@ -39,6 +40,8 @@ CARD = "sparse_ko.json"
 MASKED_OUT = -1e9
 ADJUST_DIMENSIONS = 32
 """Dimensions in which a passage moves the weights of its own tokens."""
+LEAD_GROUPS = (0, 0, 1, 2, 3, 4, 4, 5, 5, 6, 6, 6, 6, 6, 6, 6, 6, 7)
+"""Of the place where a token stands first ([CLS] at 0, the last entry for all further ones): its group, by which u differs."""
 BODY = "body"
 """Folder of the masked language model inside ours, where there is one."""
 
@@ -59,6 +62,8 @@ class FloorCard(BaseModel):
     """Mean length of the passages that the floor was made for, in tokens."""
     max_tokens: int
     activation: Literal["log1p", "log1p-twice"] = "log1p"
+    lead: bool = False
+    """Whether the static body knows where a token stands first."""
     precision: Precision = "fp32"
     """Of the matrices in the files; in memory they are float32."""
 
@@ -79,6 +84,8 @@ class Pieces(NamedTuple):
     """How often a piece stands in its text, float [P]."""
     lengths: Tensor
     """How many searchable tokens a piece's text has, float [P]."""
+    groups: Tensor
+    """By where a piece stands first, int64 [P], see `LEAD_GROUPS`."""
 
 
 class BagOfTokens(nn.Module):
@@ -86,9 +93,10 @@ class BagOfTokens(nn.Module):
 
     Args:
         vectors: where the tokens' vectors start, shape [vocabulary, dimensions].
+        lead: where u of each group of `LEAD_GROUPS` starts, shape [8]; None: u knows no places.
     """
 
-    def __init__(self, vectors: Tensor) -> None:
+    def __init__(self, vectors: Tensor, lead: Tensor | None = None) -> None:
         super().__init__()
         vocabulary, dimensions = vectors.shape
         self.vectors = nn.Parameter(vectors.clone())
@@ -97,6 +105,10 @@ class BagOfTokens(nn.Module):
         self.view = nn.Linear(dimensions, ADJUST_DIMENSIONS, bias=False)
         self.adjust = nn.Parameter(torch.zeros(vocabulary, ADJUST_DIMENSIONS))
         self.adjust_bias = nn.Parameter(torch.zeros(vocabulary))
+        self.lead = None if lead is None else nn.Parameter(torch.zeros(len(lead), ADJUST_DIMENSIONS))
+        self.lead_bias = None if lead is None else nn.Parameter(lead.clone())
+        self.groups: Tensor
+        self.register_buffer("groups", torch.tensor(LEAD_GROUPS), persistent=False)
         nn.init.normal_(self.expand.weight, std=0.02)
         nn.init.zeros_(self.expand.bias)
 
@@ -112,8 +124,11 @@ class BagOfTokens(nn.Module):
         ids = features["input_ids"]
         state = self.norm(nn.functional.embedding_bag(ids, self.vectors, mode="sum", per_sample_weights=shares * idf[ids]))
         # u is needed at the passage's own tokens only: gathering is cheaper than a product with the whole vocabulary
-        moves = (nn.functional.embedding(ids, self.adjust) @ self.view(state).unsqueeze(-1)).squeeze(-1)
-        moves = moves + nn.functional.embedding(ids, self.adjust_bias.unsqueeze(-1)).squeeze(-1)
+        adjust, bias = nn.functional.embedding(ids, self.adjust), nn.functional.embedding(ids, self.adjust_bias.unsqueeze(-1)).squeeze(-1)
+        if self.lead is not None and self.lead_bias is not None:
+            groups = self.groups[self._first_places(ids)]
+            adjust, bias = adjust + self.lead[groups], bias + self.lead_bias[groups]
+        moves = (adjust @ self.view(state).unsqueeze(-1)).squeeze(-1) + bias
         return self._logits(state, dimensions), moves
 
     def of_pieces(self, pieces: Pieces, weights: Tensor, idf: Tensor, dimensions: Tensor | None = None) -> tuple[Tensor, Tensor]:
@@ -128,8 +143,19 @@ class BagOfTokens(nn.Module):
         ids = pieces.ids
         vectors = nn.functional.embedding_bag(ids, self.vectors, pieces.starts, mode="sum", per_sample_weights=weights * idf[ids])
         state = self.norm(vectors)
-        moves = (nn.functional.embedding(ids, self.adjust) * self.view(state).index_select(0, pieces.text)).sum(dim=-1)
-        return self._logits(state, dimensions), moves + self.adjust_bias.index_select(0, ids)
+        adjust, bias = nn.functional.embedding(ids, self.adjust), self.adjust_bias.index_select(0, ids)
+        if self.lead is not None and self.lead_bias is not None:
+            adjust = adjust + self.lead.index_select(0, pieces.groups)
+            bias = bias + self.lead_bias.index_select(0, pieces.groups)
+        moves = (adjust * self.view(state).index_select(0, pieces.text)).sum(dim=-1) + bias
+        return self._logits(state, dimensions), moves
+
+    def _first_places(self, ids: Tensor) -> Tensor:
+        """Return where the token at each place stands first, shape [texts, tokens]; behind the last place that differs, that one's next."""
+        heads = ids[:, : len(LEAD_GROUPS) - 1]
+        places = torch.ones_like(heads).cumsum(dim=1) - 1  # an arange would be as long in every trace as in the first
+        same = ids.unsqueeze(2) == heads.unsqueeze(1)
+        return torch.where(same, places.unsqueeze(1), len(LEAD_GROUPS) - 1).amin(dim=2)
 
     def _logits(self, state: Tensor, dimensions: Tensor | None) -> Tensor:
         if dimensions is None:
@@ -194,7 +220,9 @@ class LexicalFloor(nn.Module):
         times = features["counts"][text, place].float()
         lengths = torch.zeros(len(kept), device=times.device).index_add(0, text, times)
         held = kept.sum(dim=1)
-        return Pieces(features["input_ids"][text, place], text, held.cumsum(0) - held, times, lengths[text])
+        first = features["first_places"][text, place].clamp(max=len(LEAD_GROUPS) - 1)
+        groups = torch.tensor(LEAD_GROUPS, device=first.device)[first]
+        return Pieces(features["input_ids"][text, place], text, held.cumsum(0) - held, times, lengths[text], groups)
 
     def queries(self, features: Features, dimensions: Tensor | None = None) -> Tensor:
         """Return the weights of queries, shape [texts, vocabulary], or of the dimensions asked for, [texts, C]."""
@@ -343,7 +371,8 @@ class FloorNetwork:
         if vocabulary != len(tokenizer):
             raise ModelError(f"{folder}: the tokenizer has {len(tokenizer):,} tokens, the weights are for {vocabulary:,}.")
         if card.body == "static":
-            body: BagOfTokens | LanguageModelBody = BagOfTokens(torch.zeros(vocabulary, card.dimensions))
+            lead = torch.zeros(max(LEAD_GROUPS) + 1) if card.lead else None
+            body: BagOfTokens | LanguageModelBody = BagOfTokens(torch.zeros(vocabulary, card.dimensions), lead)
         else:
             model = AutoModelForMaskedLM.from_pretrained(str(folder / BODY), local_files_only=True, dtype=torch.float32)
             body = LanguageModelBody(model)
@@ -376,6 +405,7 @@ def new_floor(
     vectors: Tensor | None = None,
     model: PreTrainedModel | None = None,
     left_out: Sequence[int] = (),
+    lead: Sequence[float] = (),
 ) -> FloorNetwork:
     """Return a lexical floor before its first step: BM25.
 
@@ -387,6 +417,7 @@ def new_floor(
         vectors: where the static body's vectors start, shape [vocabulary, dimensions].
         model: the masked language model of the transformer body.
         left_out: tokens that weigh nothing and are no part of a length, as special ones.
+        lead: what a token of each group of `LEAD_GROUPS` weighs more than BM25 says, as a share, above -1 and below 1; with `card.lead`.
     """
     searchable = torch.ones(len(tokenizer))
     searchable[[*tokenizer.all_special_ids, *left_out]] = 0
@@ -394,7 +425,8 @@ def new_floor(
         body: BagOfTokens | LanguageModelBody = LanguageModelBody(model)
     else:
         assert vectors is not None
-        body = BagOfTokens(vectors)
+        shares = torch.tensor([*lead, *[0.0] * (max(LEAD_GROUPS) + 1)][: max(LEAD_GROUPS) + 1])
+        body = BagOfTokens(vectors, shares.atanh() if card.lead else None)
     with quiet_libraries():
         module = LexicalFloor(card, idf * searchable, searchable, body)
         if queries is not None:

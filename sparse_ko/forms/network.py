@@ -38,7 +38,7 @@ class Network(Protocol):
         """Return the features of texts on the CPU: `input_ids` and `attention_mask`, int64, shape [texts, tokens].
 
         Where order is nothing to a network its ids may be the text's pieces, each once; then `counts`, int64 of the same shape, says
-        how often each stands in the text.
+        how often each stands in the text, and `first_places` where it stands first.
         """
 
     def embed(self, features: Features, kind: Kind, dimensions: Tensor | None = None, *, with_expansion: bool = False) -> Tensor:

@@ -17,6 +17,7 @@ LIMIT = 24
 @pytest.fixture(scope="module")
 def floor(collection):
     model = {"form": "lexical-floor", "dimensions": 32, "max_tokens": LIMIT, "neighbour_pull": 0, "content_only": True}
+    model["lexical_floor"] = {"lead": [0.4, 0.2, -0.3]}
     encoder = build_encoder(TrainSettings.model_validate({"name": "floor", "vocabulary": {"size": 6000}, "model": model}), collection)
     generator = torch.Generator().manual_seed(5)
     with torch.no_grad():
@@ -60,6 +61,7 @@ def test_pieces_are_those_of_the_cut_text_each_once_with_its_count(floor, collec
         length = int(features["attention_mask"][row].sum())
         assert features["input_ids"][row, :length].tolist() == sorted(set(ids))
         assert features["counts"][row].tolist()[:length] == [ids.count(piece) for piece in sorted(set(ids))]
+        assert features["first_places"][row].tolist()[:length] == [ids.index(piece) for piece in sorted(set(ids))]
         assert not features["counts"][row, length:].any()
     shorter = floor.tokenize(texts, "document", 7)
     assert shorter["counts"].sum(dim=1).max() == 7
