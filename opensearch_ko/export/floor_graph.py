@@ -33,10 +33,6 @@ class FloorWeights(nn.Module):
 class TraceableBag(BagOfTokens):
     """ONNX has no embedding bag: a weighted sum is a product."""
 
-    def forward(self, features: dict[str, Tensor], shares: Tensor, idf: Tensor, dimensions: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    def weighted_sum(self, ids: Tensor, weights: Tensor) -> Tensor:
         """See `BagOfTokens`."""
-        ids = features["input_ids"]
-        vectors = nn.functional.embedding(ids, self.vectors)
-        state = self.norm(((shares * idf[ids]).unsqueeze(1) @ vectors).squeeze(1))
-        moves = (nn.functional.embedding(ids, self.adjust) @ self.view(state).unsqueeze(-1)).squeeze(-1)
-        return self.expand(state), moves + nn.functional.embedding(ids, self.adjust_bias.unsqueeze(-1)).squeeze(-1)
+        return (weights.unsqueeze(1) @ nn.functional.embedding(ids, self.vectors)).squeeze(1)

@@ -122,7 +122,7 @@ class BagOfTokens(nn.Module):
             dimensions: compute the logits of these alone, int64 [C].
         """
         ids = features["input_ids"]
-        state = self.norm(nn.functional.embedding_bag(ids, self.vectors, mode="sum", per_sample_weights=shares * idf[ids]))
+        state = self.norm(self.weighted_sum(ids, shares * idf[ids]))
         # u is needed at the passage's own tokens only: gathering is cheaper than a product with the whole vocabulary
         adjust, bias = nn.functional.embedding(ids, self.adjust), nn.functional.embedding(ids, self.adjust_bias.unsqueeze(-1)).squeeze(-1)
         if self.lead is not None and self.lead_bias is not None:
@@ -130,6 +130,10 @@ class BagOfTokens(nn.Module):
             adjust, bias = adjust + self.lead[groups], bias + self.lead_bias[groups]
         moves = (adjust @ self.view(state).unsqueeze(-1)).squeeze(-1) + bias
         return self._logits(state, dimensions), moves
+
+    def weighted_sum(self, ids: Tensor, weights: Tensor) -> Tensor:
+        """Return the sum of the tokens' vectors, each times its weight, shape [texts, dimensions]; both arguments [texts, tokens]."""
+        return nn.functional.embedding_bag(ids, self.vectors, mode="sum", per_sample_weights=weights)
 
     def of_pieces(self, pieces: Pieces, weights: Tensor, idf: Tensor, dimensions: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Return the expansion's logits, shape [texts, vocabulary], and u of every piece, shape [P].

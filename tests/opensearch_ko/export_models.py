@@ -62,12 +62,11 @@ def encoder(form, pieces, table=None):
     if form == "doc-only":
         return SparseEncoder(stock_network(masked_language_model(len(pieces)), pieces, MAX_TOKENS, query_table=table))
     static = form == "floor"
-    card = FloorCard(
-        body="static" if static else "transformer", dimensions=DIMENSIONS, k1=1.2, b=0.75, mean_tokens=12.0, max_tokens=MAX_TOKENS
-    )
+    sizes = {"dimensions": DIMENSIONS, "k1": 1.2, "b": 0.75, "mean_tokens": 12.0, "max_tokens": MAX_TOKENS}
+    card = FloorCard(body="static" if static else "transformer", lead=static, **sizes)
     body = {"vectors": random_vectors(len(pieces), DIMENSIONS, 1)} if static else {"model": masked_language_model(len(pieces))}
     torch.manual_seed(5)
-    floor = new_floor(card, pieces, table, **body)
+    floor = new_floor(card, pieces, table, **body, lead=[0.8, 0.4, -0.5, 0.3, 0.6, -0.2, 0.5])
     with torch.no_grad():
         floor.module.gamma.fill_(0.3)
         adjust = floor.module.body.adjust if static else floor.module.body.adjust.weight
@@ -75,6 +74,7 @@ def encoder(form, pieces, table=None):
         if static:
             floor.module.body.expand.bias.fill_(-1.0)
             floor.module.body.expand.weight.normal_(std=0.3)
+            floor.module.body.lead.normal_(std=0.3)
     return SparseEncoder(floor)
 
 

@@ -117,6 +117,7 @@ def test_a_key_that_is_like_no_other_is_answered_without_a_guess(config):
     [
         ("model: {form: doc-only}\nsparsity: {target_query_dims: 20}", "sparsity.target_query_dims"),
         ("model: {form: lexical-floor}\nsparsity: {target_query_dims: 20}", "sparsity.target_query_dims"),
+        ("model: {form: lexical-floor, body: transformer, lexical_floor: {lead: [0.4]}}", "model.lexical_floor.lead"),
         ("model: {base: klue/bert-base}\nvocabulary: {source: vocab}", "vocabulary.source"),
         ("ranking: {in_batch: false}", "ranking.in_batch"),
         ("ranking: {loss: kl}", "ranking.loss"),

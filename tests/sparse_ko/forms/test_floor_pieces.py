@@ -1,5 +1,8 @@
 """A static body reads a passage as its pieces and their counts; it must weigh what it weighs place by place."""
 
+import math
+
+import numpy as np
 import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
@@ -7,6 +10,7 @@ from hypothesis import strategies as st
 
 from retrieval_ko.collection import texts_of
 from sparse_ko.building import build_encoder
+from sparse_ko.model import SparseEncoder
 from sparse_ko.settings import TrainSettings
 from training_ko.known_texts import KnownTexts
 from training_ko.tokenizing import tokenize
@@ -73,3 +77,31 @@ def test_known_pieces_come_out_as_they_would(floor, collection):
     for some in (texts[:3], texts[2:6], texts[::-1], [texts[0], texts[0]]):
         torch.testing.assert_close(known.tokenize(some, "document"), floor.tokenize(some, "document"))
         torch.testing.assert_close(known.tokenize(some, "query", 9), floor.tokenize(some, "query", 9))
+
+
+def test_before_training_a_token_weighs_so_much_more_by_where_it_stands_first(collection):
+    lead = [0.5, 0.25, -0.5, 0.1, 0.2, 0.3, 0.4]
+    spans = [(0, 1), (1, 2), (2, 3), (3, 4), (4, 6), (6, 8), (8, 16)]  # first to eighth token apart, as the setting says
+    model = {"form": "lexical-floor", "dimensions": 32, "max_tokens": 64, "neighbour_pull": 0, "lexical_floor": {"lead": lead, "b": 0}}
+    encoder = build_encoder(TrainSettings.model_validate({"name": "floor", "vocabulary": {"size": 6000}, "model": model}), collection)
+    for text in texts_of(collection.passages.values())[:20]:
+        ids = encoder.tokenizer(text, truncation=True, max_length=64)["input_ids"][1:-1]
+        expected = np.zeros(len(encoder.tokenizer))
+        for piece in set(ids):
+            times, place = ids.count(piece), ids.index(piece)
+            share = next((share for share, (start, end) in zip(lead, spans, strict=True) if start <= place < end), 0.0)
+            expected[piece] = times * 2.2 / (times + 1.2) * (1 + share)
+        np.testing.assert_allclose(encoder.encode_document([text]).toarray()[0], expected, rtol=1e-5)
+
+
+def test_what_a_place_weighs_is_trained_and_kept(floor, collection, tmp_path):
+    texts = texts_of(collection.passages.values())[:3]
+    floor.module.zero_grad()
+    floor.embed(floor.tokenize(texts, "document"), "document").sum().backward()
+    assert floor.module.body.lead.grad.any()
+    assert floor.module.body.lead_bias.grad.any()
+    floor.save(tmp_path / "model")
+    loaded = SparseEncoder.load(tmp_path / "model")
+    assert (loaded.encode_document(texts) != floor.encode_document(texts)).nnz == 0
+    reversed_text = " ".join(reversed(texts[0].split()))
+    assert not math.isclose(loaded.encode_document([texts[0]]).sum(), loaded.encode_document([reversed_text]).sum(), rel_tol=1e-4)
