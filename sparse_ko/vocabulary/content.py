@@ -1,7 +1,7 @@
 """Which pieces of a vocabulary carry no meaning of their own: particles, endings, copulas, punctuation.
 
 OpenSearch's tokenizer knows no parts of speech, so Kiwi's judgement is taken over into the vocabulary: a piece that it reads as a particle
-nearly wherever the piece stands is one. `scripts/bench_content_pieces.py` shows what it does to BM25 over the pieces.
+nearly wherever the piece stands is one. `scripts/bench_floor.py` shows what it does to BM25 over the pieces.
 """
 
 from __future__ import annotations
