@@ -98,13 +98,7 @@ def _copy(cluster: Cluster, index: str, mappings: dict[str, Any], source: dict[s
     copy = f"{index}-size-{secrets.token_hex(4)}"
     try:
         cluster.request("PUT", f"/{copy}", {"settings": _settings(cluster, index), "mappings": mappings})
-        answer = cluster.request(
-            "POST",
-            "/_reindex",
-            {"source": {"index": index, "size": 500, **source}, "dest": {"index": copy}},
-            params={"refresh": "true"},
-            timeout_seconds=PATIENCE_SECONDS,
-        )
+        answer = _reindexed(cluster, {"source": {"index": index, "size": 500, **source}, "dest": {"index": copy}})
         if answer["failures"]:
             raise ClusterError(f"{cluster.url}: {index} could not be copied to measure its size: {answer['failures'][0]}")
         merge(cluster, copy)
@@ -112,6 +106,24 @@ def _copy(cluster: Cluster, index: str, mappings: dict[str, Any], source: dict[s
     finally:
         if cluster.find(f"/{copy}") is not None:
             cluster.request("DELETE", f"/{copy}")
+
+
+def _reindexed(cluster: Cluster, body: dict[str, Any]) -> dict[str, Any]:
+    """Return the answer of `_reindex`, asked for now and then: one request of many minutes is one that a network cuts."""
+    task = cluster.request("POST", "/_reindex", body, params={"refresh": "true", "wait_for_completion": "false"})["task"]
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while True:
+        found = cluster.request("GET", f"/_tasks/{task}")
+        if found["completed"]:
+            break
+        if time.monotonic() > deadline:
+            cluster.request("POST", f"/_tasks/{task}/_cancel")
+            raise ClusterError(f"{cluster.url}: an index was not copied within {PATIENCE_SECONDS:.0f} s.", "Leave bytes out: --no-sizes")
+        time.sleep(0.2)
+    if "error" in found:
+        raise ClusterError(f"{cluster.url}: an index could not be copied to measure its size: {found['error'].get('reason')}")
+    response: dict[str, Any] = found["response"]
+    return response
 
 
 def _settings(cluster: Cluster, index: str) -> dict[str, Any]:
