@@ -131,7 +131,11 @@ def section(report: Mapping[str, Any], command: Sequence[str], what: str = "") -
 
 def cluster_section(report: Mapping[str, Any]) -> str:
     """Return what a benchmark showed on a node; `report` is what benchmark.json holds."""
-    conditions = report["conditions"]
+    conditions = dict(report["conditions"])
+    if "command" in conditions:  # of a folder its name: what lies above it is of one machine
+        words = shlex.split(conditions["command"])
+        conditions["command"] = shlex.join(_short(word) if Path(word).is_absolute() else word for word in words)
+    report = {**report, "conditions": conditions}
     texts = [f"## In OpenSearch: {conditions['collection']}, {conditions['split']}\n"]
     for part in benchmark_sections(report):
         texts.append(f"### {part.heading}\n")
