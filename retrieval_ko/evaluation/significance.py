@@ -27,7 +27,7 @@ def paired_p_value(first: Mapping[str, float], second: Mapping[str, float], seed
     if first.keys() != second.keys():
         raise ValueError("a paired test needs both systems measured on the same queries")
     differences = np.array([first[query] - second[query] for query in sorted(first)])
-    if not np.any(differences):
+    if len(differences) < 2 or not np.any(differences):  # of one query either sign is as far from 0
         return 1.0
     result = permutation_test(
         (differences,),

@@ -218,3 +218,7 @@ def test_tables_for_people(collection, folder):
 def test_a_systems_name_becomes_a_file_name():
     assert file_name("sparse-a/b c") == "sparse-a_b_c.tsv"
     assert file_name("bm25-kiwi+synonyms") == "bm25-kiwi+synonyms.tsv"
+
+
+def test_one_query_proves_nothing():
+    assert paired_p_value({"q": 1.0}, {"q": 0.0}) == 1.0
