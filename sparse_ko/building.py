@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable, Iterator, Sequence
 from hashlib import blake2b
+from itertools import islice
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -154,7 +155,8 @@ def token_statistics(
     backend = tokenizer.backend_tokenizer
     backend.enable_truncation(max_length=max_tokens)
     backend.no_padding()
-    for part in _parts(texts):
+    rest = iter(texts)
+    while part := list(islice(rest, TEXTS_AT_ONCE)):
         for encoding in backend.encode_batch(part, add_special_tokens=False):
             ids = np.asarray(encoding.ids, dtype=np.int64)
             ids = ids[counted[ids]]
@@ -162,14 +164,3 @@ def token_statistics(
             total += len(ids)
             frequencies[np.unique(ids)] += 1
     return torch.from_numpy(frequencies).float(), max(total / max(count, 1), 1.0)
-
-
-def _parts(texts: Iterable[str]) -> Iterator[list[str]]:
-    part: list[str] = []
-    for text in texts:
-        part.append(text)
-        if len(part) == TEXTS_AT_ONCE:
-            yield part
-            part = []
-    if part:
-        yield part

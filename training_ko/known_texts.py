@@ -17,7 +17,7 @@ _MASK = "attention_mask"
 _FILLERS = {"input_ids": None, "counts": 0, "first_places": 0}
 """What is kept of a text, beside its length, and what stands in its padding; None: the tokenizer's own."""
 MOST_TOKENS = 200_000_000
-"""Tokens that are kept, 4 bytes each; further texts are tokenised whenever they are read."""
+"""Numbers that are kept, 4 bytes each, three a piece of a static body; further texts are tokenised whenever they are read."""
 
 
 class KnownTexts:

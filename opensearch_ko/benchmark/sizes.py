@@ -8,7 +8,7 @@ from __future__ import annotations
 import secrets
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from opensearch_ko.cluster import Cluster
@@ -109,17 +109,23 @@ def _copy(cluster: Cluster, index: str, mappings: dict[str, Any], source: dict[s
 
 
 def _reindexed(cluster: Cluster, body: dict[str, Any]) -> dict[str, Any]:
-    """Return the answer of `_reindex`, asked for now and then: one request of many minutes is one that a network cuts."""
+    """Return the answer of `_reindex`, asked for now and then: one request of many minutes is one that a network cuts.
+
+    Whatever goes wrong, the task is ended: it would make the index that it fills anew once that is deleted.
+    """
     task = cluster.request("POST", "/_reindex", body, params={"refresh": "true", "wait_for_completion": "false"})["task"]
     deadline = time.monotonic() + PATIENCE_SECONDS
-    while True:
-        found = cluster.request("GET", f"/_tasks/{task}")
-        if found["completed"]:
-            break
-        if time.monotonic() > deadline:
-            cluster.request("POST", f"/_tasks/{task}/_cancel")
-            raise ClusterError(f"{cluster.url}: an index was not copied within {PATIENCE_SECONDS:.0f} s.", "Leave bytes out: --no-sizes")
-        time.sleep(0.2)
+    try:
+        while not (found := cluster.request("GET", f"/_tasks/{task}"))["completed"]:
+            if time.monotonic() > deadline:
+                raise ClusterError(
+                    f"{cluster.url}: an index was not copied within {PATIENCE_SECONDS:.0f} s.", "Leave bytes out: --no-sizes"
+                )
+            time.sleep(0.2)
+    except BaseException:
+        with suppress(ClusterError):  # what went wrong first is what a person must hear
+            cluster.request("POST", f"/_tasks/{task}/_cancel", params={"wait_for_completion": "true"})
+        raise
     if "error" in found:
         raise ClusterError(f"{cluster.url}: an index could not be copied to measure its size: {found['error'].get('reason')}")
     response: dict[str, Any] = found["response"]

@@ -6,7 +6,8 @@ import copy
 
 from torch import Tensor, nn
 
-from sparse_ko.forms.lexical_floor import BagOfTokens, LanguageModelBody, LexicalFloor
+from sparse_ko.forms.bag_of_tokens import BagOfTokens
+from sparse_ko.forms.lexical_floor import LanguageModelBody, LexicalFloor
 
 
 class FloorWeights(nn.Module):
