@@ -182,17 +182,18 @@ class SparseEncoder:
         """
         return self.network.tokenize(texts, kind, max_tokens)
 
-    def embed(self, features: Features, kind: Kind, dimensions: Tensor | None = None, *, with_expansion: bool = False) -> Tensor:
+    def embed(self, features: Features, kind: Kind, dimensions: Tensor | None = None, *, in_parts: bool = False) -> Tensor:
         """Return weights with gradient, shape [texts, len(tokenizer)], all ≥ 0, special tokens 0, on the network's device.
 
         Args:
             features: of `tokenize`.
             kind: "query" or "document".
             dimensions: int64 [C]: return these alone, shape [texts, C]. A static body computes no others, which a training step uses.
-            with_expansion: of the lexical floor's passages: behind the weights what it adds to their own tokens, shape [texts, 2 C].
+            in_parts: of the lexical floor's passages: behind the weights what it adds to their own tokens, and how far it moved those;
+                shape [texts, 2 C + 1].
         """
-        if with_expansion or (dimensions is not None and self.network.silent_specials):
-            return self.network.embed(features, kind, dimensions, with_expansion=with_expansion)
+        if in_parts or (dimensions is not None and self.network.silent_specials):
+            return self.network.embed(features, kind, dimensions, in_parts=in_parts)
         weights = self._all_dimensions(features, kind)
         return weights if dimensions is None else weights[:, dimensions.to(weights.device)]
 

@@ -120,6 +120,9 @@ class SparsitySettings(Settings):
     regularised: Literal["weights", "expansion"] = "weights"
     """What the passages' regulariser sees. expansion: only what the lexical floor adds to a passage's own tokens, which then keep their
     weight: a passage that training never saw is found by them."""
+    hold: float = Field(default=0.0, ge=0)
+    """How strongly the lexical floor's own tokens are held at BM25's weights: the weight of the mean square of what u has learnt. With
+    regularised: expansion."""
     sampled_dimensions: int = Field(default=0, ge=0)
     """Dimensions that a step computes beside those of its queries, drawn anew each step; the regulariser counts each for all that were
     not drawn, so its gradient is right on average. 0: the whole vocabulary. A static body trains several times as fast with it."""
@@ -161,6 +164,8 @@ class TrainSettings(RunSettings):
             yield "model.lexical_floor.lead: only the static body of the lexical floor takes it; a transformer knows places by itself"
         if self.sparsity.regularised == "expansion" and self.synonyms.weight:
             yield "sparsity.regularised=expansion does not go with synonyms.weight: the cross-lingual loss compares whole vectors"
+        if self.sparsity.hold and self.sparsity.regularised != "expansion":
+            yield "sparsity.hold: what it holds is known with sparsity.regularised=expansion alone"
         if self.sparsity.sampled_dimensions:
             yield from self._against_sampling()
         if self.model.base and self.vocabulary.source:

@@ -38,6 +38,22 @@ class Pieces(NamedTuple):
     """By where a piece stands first, int64 [P], see `LEAD_GROUPS`."""
 
 
+class Read(NamedTuple):
+    """What a body makes of passages."""
+
+    logits: Tensor
+    """Of the expansion, shape [texts, vocabulary]."""
+    moves: Tensor
+    """What of u a passage's own tokens learnt, one by one."""
+    start: Tensor | None = None
+    """What of u the place alone gives; of the shape of `moves`."""
+
+    @property
+    def own(self) -> Tensor:
+        """The factor of the weights that BM25 gives the passages' own tokens, 0 to 2."""
+        return 1 + (self.moves if self.start is None else self.moves + self.start).tanh()
+
+
 class BagOfTokens(nn.Module):
     """The static body: a passage is the sum of its tokens' vectors, weighted as BM25 weights them; no attention.
 
@@ -62,8 +78,8 @@ class BagOfTokens(nn.Module):
         nn.init.normal_(self.expand.weight, std=0.02)
         nn.init.zeros_(self.expand.bias)
 
-    def forward(self, features: Features, shares: Tensor, idf: Tensor, dimensions: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """Return the expansion's logits, shape [texts, vocabulary], and u of the token at each place, shape [texts, tokens].
+    def forward(self, features: Features, shares: Tensor, idf: Tensor, dimensions: Tensor | None = None) -> Read:
+        """Return what is read; the moves of the token at each place, shape [texts, tokens].
 
         Args:
             features: of passages.
@@ -75,18 +91,19 @@ class BagOfTokens(nn.Module):
         state = self.norm(self.weighted_sum(ids, shares * idf[ids]))
         # u is needed at the passage's own tokens only: gathering is cheaper than a product with the whole vocabulary
         adjust, bias = nn.functional.embedding(ids, self.adjust), nn.functional.embedding(ids, self.adjust_bias.unsqueeze(-1)).squeeze(-1)
+        start: Tensor | None = None
         if self.lead is not None and self.lead_bias is not None:
             groups = self.groups[self._first_places(ids)]
-            adjust, bias = adjust + self.lead[groups], bias + self.lead_bias[groups]
+            adjust, start = adjust + self.lead[groups], self.lead_bias[groups]
         moves = (adjust @ self.view(state).unsqueeze(-1)).squeeze(-1) + bias
-        return self._logits(state, dimensions), moves
+        return Read(self._logits(state, dimensions), moves, start)
 
     def weighted_sum(self, ids: Tensor, weights: Tensor) -> Tensor:
         """Return the sum of the tokens' vectors, each times its weight, shape [texts, dimensions]; both arguments [texts, tokens]."""
         return nn.functional.embedding_bag(ids, self.vectors, mode="sum", per_sample_weights=weights)
 
-    def of_pieces(self, pieces: Pieces, weights: Tensor, idf: Tensor, dimensions: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """Return the expansion's logits, shape [texts, vocabulary], and u of every piece, shape [P].
+    def of_pieces(self, pieces: Pieces, weights: Tensor, idf: Tensor, dimensions: Tensor | None = None) -> Read:
+        """Return what is read; the moves of every piece, shape [P].
 
         Args:
             pieces: of passages.
@@ -98,11 +115,12 @@ class BagOfTokens(nn.Module):
         vectors = nn.functional.embedding_bag(ids, self.vectors, pieces.starts, mode="sum", per_sample_weights=weights * idf[ids])
         state = self.norm(vectors)
         adjust, bias = nn.functional.embedding(ids, self.adjust), self.adjust_bias.index_select(0, ids)
+        start: Tensor | None = None
         if self.lead is not None and self.lead_bias is not None:
             adjust = adjust + self.lead.index_select(0, pieces.groups)
-            bias = bias + self.lead_bias.index_select(0, pieces.groups)
+            start = self.lead_bias.index_select(0, pieces.groups)
         moves = (adjust * self.view(state).index_select(0, pieces.text)).sum(dim=-1) + bias
-        return self._logits(state, dimensions), moves
+        return Read(self._logits(state, dimensions), moves, start)
 
     def _first_places(self, ids: Tensor) -> Tensor:
         """Return where the token at each place stands first, shape [texts, tokens]; behind the last place that differs, that one's next."""

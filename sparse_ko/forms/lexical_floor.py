@@ -15,7 +15,7 @@ Stock modules cannot hold this, so its folder is one of ours: sparse_ko.json say
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -27,7 +27,7 @@ from torch import Tensor, nn
 from retrieval_ko.collection import first_complaint
 from retrieval_ko.errors import ModelError
 from retrieval_ko.files import read_json, write_json
-from sparse_ko.forms.bag_of_tokens import LEAD_GROUPS, BagOfTokens, Pieces
+from sparse_ko.forms.bag_of_tokens import LEAD_GROUPS, BagOfTokens, Pieces, Read
 from sparse_ko.forms.network import Features, Form, Kind
 from training_ko.libraries import quiet_libraries
 from training_ko.tokenizing import tokenize, tokenize_to_pieces
@@ -79,12 +79,16 @@ class LanguageModelBody(nn.Module):
         nn.init.zeros_(self.adjust.weight)
         nn.init.zeros_(self.adjust.bias)
 
-    def forward(self, features: Features) -> tuple[Tensor, Tensor]:
-        """Return the expansion's logits, shape [texts, vocabulary], and u of the token at each place, shape [texts, tokens]."""
+    def forward(self, features: Features) -> Read:
+        """Return what is read; the moves of the token at each place, shape [texts, tokens]."""
         ids, mask = features["input_ids"], features["attention_mask"]
         found = self.model(input_ids=ids, attention_mask=mask, output_hidden_states=True)
         logits = found.logits.masked_fill(~mask.unsqueeze(-1).bool(), MASKED_OUT).max(dim=1).values.float()
-        return logits, self.adjust(found.hidden_states[-1]).squeeze(-1).float()
+        return Read(logits, self.adjust(found.hidden_states[-1]).squeeze(-1).float())
+
+
+Weighed = tuple[Tensor, Tensor, Callable[[], Tensor]]
+"""Weights of the passages' own tokens and the expansion's logits, [texts, vocabulary or C] each; what gives the moves' mean square."""
 
 
 class LexicalFloor(nn.Module):
@@ -134,16 +138,17 @@ class LexicalFloor(nn.Module):
         held = self._at_dimensions(ids, features["attention_mask"] * self.searchable[ids], dimensions) > 0
         return held.float() * table[dimensions]
 
-    def passages(self, features: Features, dimensions: Tensor | None = None, *, with_expansion: bool = False) -> Tensor:
+    def passages(self, features: Features, dimensions: Tensor | None = None, *, in_parts: bool = False) -> Tensor:
         """Return the weights of passages, shape [texts, vocabulary], or of the dimensions asked for, [texts, C].
 
-        `with_expansion`: the part γ · expansion behind them, [texts, 2 · vocabulary or 2 C].
+        `in_parts`: behind them the part γ · expansion, and how far each passage's own tokens were moved: the mean square of what u
+        learnt, shape [texts, 2 · vocabulary + 1 or 2 C + 1].
         """
         # what is dense is large (texts × vocabulary): everything that concerns the passage's own tokens is done at their places
         if "counts" in features and isinstance(self.body, BagOfTokens):
-            own, logits = self._by_pieces(self.body, features, dimensions)
+            own, logits, moved = self._by_pieces(self.body, features, dimensions)
         else:
-            own, logits = self._by_places(features, dimensions)
+            own, logits, moved = self._by_places(features, dimensions)
         searchable = self.searchable if dimensions is None else self.searchable[dimensions]
         table = self.query_table.detach() if dimensions is None else self.query_table.detach()[dimensions]
         searchable = searchable * (table > 0)  # what weighs nothing in any query would only make the index larger
@@ -153,19 +158,25 @@ class LexicalFloor(nn.Module):
             expansion = expansion.log1p()
         added = self.gamma * expansion
         weights: Tensor = own + added
-        return torch.cat([weights, added], dim=1) if with_expansion else weights
+        return torch.cat([weights, added, moved().unsqueeze(1)], dim=1) if in_parts else weights
 
-    def _by_pieces(self, body: BagOfTokens, features: Features, dimensions: Tensor | None) -> tuple[Tensor, Tensor]:
-        """Return the weights of the passages' own tokens and the expansion's logits, shape [texts, vocabulary or C] each."""
+    def _by_pieces(self, body: BagOfTokens, features: Features, dimensions: Tensor | None) -> Weighed:
         pieces = self.pieces(features)
         weights = self.floor(pieces.times, pieces.lengths)
-        logits, moves = body.of_pieces(pieces, weights, self.idf, dimensions)
+        read = body.of_pieces(pieces, weights, self.idf, dimensions)
         columns, width = self._columns(dimensions)
-        own = torch.zeros(logits.shape[0] * width, device=weights.device)
-        own = own.scatter(0, pieces.text * width + columns[pieces.ids], weights * (1 + moves.tanh()))
-        return own.view(-1, width)[:, : logits.shape[1]], logits
+        texts = len(pieces.starts)
+        own = torch.zeros(texts * width, device=weights.device)
+        own = own.scatter(0, pieces.text * width + columns[pieces.ids], weights * read.own)
 
-    def _by_places(self, features: Features, dimensions: Tensor | None) -> tuple[Tensor, Tensor]:
+        def moved() -> Tensor:
+            nothing = torch.zeros(texts, device=weights.device)
+            held = nothing.index_add(0, pieces.text, torch.ones_like(weights))
+            return nothing.index_add(0, pieces.text, read.moves.square()) / held.clamp(min=1)
+
+        return own.view(-1, width)[:, : read.logits.shape[1]], read.logits, moved
+
+    def _by_places(self, features: Features, dimensions: Tensor | None) -> Weighed:
         """Return the same of tokens as they stand in the text, which a trace and a transformer read."""
         ids = features["input_ids"]
         frequencies = self.frequencies(features)
@@ -173,11 +184,17 @@ class LexicalFloor(nn.Module):
         shares = self.floor(times, frequencies.sum(dim=1, keepdim=True)) / times.clamp(min=1)
         shares = shares * features["attention_mask"]
         if isinstance(self.body, BagOfTokens):
-            logits, moves = self.body(features, shares, self.idf, dimensions)
+            read = self.body(features, shares, self.idf, dimensions)
         else:
-            logits, moves = self.body(features)
-            logits = logits if dimensions is None else logits[:, dimensions]
-        return self._at_dimensions(ids, shares * (1 + moves.tanh()), dimensions), logits
+            read = self.body(features)
+            read = read if dimensions is None else read._replace(logits=read.logits[:, dimensions])
+
+        def moved() -> Tensor:
+            once = features["attention_mask"] * self.searchable[ids] / times.clamp(min=1)
+            mean: Tensor = (read.moves.square() * once).sum(dim=1) / once.sum(dim=1).clamp(min=1)
+            return mean
+
+        return self._at_dimensions(ids, shares * read.own, dimensions), read.logits, moved
 
     def _at_dimensions(self, ids: Tensor, values: Tensor, dimensions: Tensor | None) -> Tensor:
         """Return values of the tokens at each place, summed by dimension, shape [texts, vocabulary or C]."""
@@ -230,14 +247,14 @@ class FloorNetwork:
             return tokenize_to_pieces(self.tokenizer, texts, limit)
         return tokenize(self.tokenizer, texts, limit)
 
-    def embed(self, features: Features, kind: Kind, dimensions: Tensor | None = None, *, with_expansion: bool = False) -> Tensor:
+    def embed(self, features: Features, kind: Kind, dimensions: Tensor | None = None, *, in_parts: bool = False) -> Tensor:
         """See `Network`."""
         device = self.module.gamma.device
         moved = {name: value.to(device) for name, value in features.items()}
         chosen = None if dimensions is None else dimensions.to(device)
         if kind == "query":
             return self.module.queries(moved, chosen)
-        return self.module.passages(moved, chosen, with_expansion=with_expansion)
+        return self.module.passages(moved, chosen, in_parts=in_parts)
 
     def save(self, folder: Path) -> None:
         """See `Network`."""

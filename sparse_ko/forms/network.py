@@ -41,10 +41,11 @@ class Network(Protocol):
         how often each stands in the text, and `first_places` where it stands first.
         """
 
-    def embed(self, features: Features, kind: Kind, dimensions: Tensor | None = None, *, with_expansion: bool = False) -> Tensor:
+    def embed(self, features: Features, kind: Kind, dimensions: Tensor | None = None, *, in_parts: bool = False) -> Tensor:
         """Return the weights, shape [texts, vocabulary], ≥ 0, with gradient; with `dimensions`, int64 [C], these alone: [texts, C].
 
-        `with_expansion`, of the lexical floor's passages: what it adds to their own tokens behind the weights, [texts, 2 C].
+        `in_parts`, of the lexical floor's passages: behind the weights what it adds to their own tokens, and how far it moved those, see
+        `LexicalFloor.passages`; [texts, 2 C + 1].
         """
 
     def save(self, folder: Path) -> None:

@@ -115,7 +115,7 @@ class StockNetwork:
         limit = min(max_tokens or self.max_tokens, self.max_tokens)
         return tokenize(self.tokenizer, texts, limit, special_tokens=not isinstance(modules[0], SparseStaticEmbedding))
 
-    def embed(self, features: Features, kind: Kind, dimensions: Tensor | None = None, *, with_expansion: bool = False) -> Tensor:
+    def embed(self, features: Features, kind: Kind, dimensions: Tensor | None = None, *, in_parts: bool = False) -> Tensor:
         """See `Network`."""
         device = next(self.stock.parameters()).device
         moved: dict[str, Any] = {name: value.to(device) for name, value in features.items()}

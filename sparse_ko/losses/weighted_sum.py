@@ -20,7 +20,7 @@ from training_ko.losses.ranking import ranking_loss
 
 
 class WeightedSum(nn.Module):
-    """α·ranking + β·synonyms + γ·(λ_d·regulariser(documents) + λ_q·regulariser(queries)) + weight·anti-collapse.
+    """α·ranking + β·synonyms + γ·(λ_d·regulariser(documents) + λ_q·regulariser(queries)) + weight·anti-collapse + hold·moves.
 
     Documents are positives and negatives together, each once. All is computed in 32 bits (64 where the weights have them), also
     where the encoder runs in 16: a mean over half a million small weights is lost in those.
@@ -45,6 +45,7 @@ class WeightedSum(nn.Module):
         self.lambda_document, self.lambda_query = sparsity.document_weight, sparsity.query_weight
         self.regularises_queries = settings.model.form == "siamese"
         self.expansion_apart = sparsity.regularised == "expansion"
+        self.hold = sparsity.hold
         self.ranking = ranking_loss(settings.ranking)
         self.synonyms = SynonymLoss()
         documents = {"flops": Flops, "df-flops": DfFlops, "l1": L1}
@@ -60,8 +61,10 @@ class WeightedSum(nn.Module):
         """
         with torch.autocast(batch.documents.device.type, enabled=False):
             batch = in_full_precision(batch)
-            batch, regularised = _parted(batch) if self.expansion_apart else (batch, batch.documents)
+            batch, regularised, moved = _parted(batch) if self.expansion_apart else (batch, batch.documents, None)
             values = self._values(batch, regularised)
+            if self.hold and moved is not None:
+                values["hold"] = (self.hold, moved.mean())
             total = torch.stack([weight * value for weight, value in values.values()]).sum()
             dims = [_mean_active(vectors, batch.dimension_counts) for vectors in (batch.documents, batch.queries)]
             # one transfer from the device instead of one a number
@@ -90,10 +93,13 @@ class WeightedSum(nn.Module):
         return values
 
 
-def _parted(batch: Embedded) -> tuple[Embedded, Tensor]:
-    """Return the batch with plain documents, [D, V], and their expansions, [D, V], which stand behind the weights in one tensor."""
-    width = batch.queries.shape[1] if len(batch.queries) else batch.documents.shape[1] // 2
-    return replace(batch, documents=batch.documents[:, :width]), batch.documents[:, width:]
+def _parted(batch: Embedded) -> tuple[Embedded, Tensor, Tensor]:
+    """Return the batch with plain documents, [D, V], their expansions, [D, V], and how far their own tokens were moved, [D].
+
+    All three stand behind each other in one tensor.
+    """
+    width = batch.documents.shape[1] // 2
+    return replace(batch, documents=batch.documents[:, :width]), batch.documents[:, width:-1], batch.documents[:, -1]
 
 
 def _mean_active(weights: Tensor, counts: Tensor | None) -> Tensor:

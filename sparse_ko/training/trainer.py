@@ -74,7 +74,7 @@ class SparseTrainer(WholeBatchTrainer):
     def _embed(self, features: dict[str, Tensor], kind: Literal["query", "document"], dimensions: Tensor | None = None) -> Tensor:
         with self.accelerator.autocast():
             apart = kind == "document" and self._sparsity.regularised == "expansion"
-            return self._sparse_encoder.embed(features, kind, dimensions, with_expansion=apart)
+            return self._sparse_encoder.embed(features, kind, dimensions, in_parts=apart)
 
     def before_step(self, step: int) -> None:
         """Set both λ by the last batch's active dimensions."""

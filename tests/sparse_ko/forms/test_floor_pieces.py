@@ -39,7 +39,7 @@ def words(collection):
 
 def weights_and_gradient(floor, features, dimensions):
     floor.module.zero_grad()
-    weights = floor.embed(features, "document", dimensions, with_expansion=True)
+    weights = floor.embed(features, "document", dimensions, in_parts=True)
     (weights * torch.linspace(-1, 1, weights.shape[1])).sum().backward()
     return weights.detach(), {name: one.grad for name, one in floor.module.named_parameters() if one.grad is not None}
 

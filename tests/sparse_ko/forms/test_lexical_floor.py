@@ -64,6 +64,30 @@ def test_before_training_it_is_bm25(floor, collection):
         np.testing.assert_allclose(floor.encode_query([query.text]).toarray()[0], asked, rtol=1e-5)
 
 
+def test_how_far_own_tokens_were_moved_is_read_off_their_weights(moved, collection):
+    words = [text.split()[start:][:4] for text in texts_of(collection.passages.values()) for start in range(8)]
+    asked = moved.module.query_table > 0  # what weighs nothing in a query is left out of passages, too
+    texts = []  # with tokens that stand once: u has one value for each
+    for text in map(" ".join, words):
+        ids = token_ids(moved, text)
+        texts += [text] if len(set(ids)) == len(ids) > 3 and asked[ids].all() else []
+    assert len(texts) > 10
+    features = moved.tokenize(texts, "document")
+    size = len(moved.tokenizer)
+    with torch.no_grad():
+        for name, parameter in moved.module.named_parameters():
+            if "adjust" in name:
+                parameter.mul_(0.1)  # where tanh is flat, u can't be read off
+        weights, expansion, told = moved.embed(features, "document", in_parts=True).split([size, size, 1], dim=1)
+        lengths = torch.tensor([[float(len(token_ids(moved, text)))] for text in texts])
+        bm25 = moved.module.floor(torch.ones(len(texts), 1), lengths)
+    for row, text in enumerate(texts):
+        own = token_ids(moved, text)
+        u = ((weights - expansion)[row, own] / bm25[row] - 1).double().atanh()
+        assert float(told[row]) == pytest.approx(float(u.square().mean()), rel=1e-2)
+    assert float(told.min()) > 0
+
+
 def test_the_first_step_moves_the_scale_and_the_own_weights_and_the_second_the_expansion(collection):
     floor = build_encoder(floor_settings("static"), collection)
     optimiser = torch.optim.SGD(floor.module.parameters(), lr=0.1)

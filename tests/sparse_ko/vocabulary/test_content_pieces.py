@@ -77,8 +77,8 @@ def test_the_regulariser_of_the_expansion_leaves_the_own_tokens_alone(collection
         encoder.module.gamma.fill_(0.7)
     texts = texts_of(collection.passages.values())[:4]
     features = encoder.tokenize(texts, "document")
-    documents = encoder.embed(features, "document", with_expansion=True)
-    weights, expansion = documents.split(len(encoder.tokenizer), dim=1)
+    documents = encoder.embed(features, "document", in_parts=True)
+    weights, expansion, _ = documents.split([len(encoder.tokenizer), len(encoder.tokenizer), 1], dim=1)
     torch.testing.assert_close(weights, encoder.embed(features, "document"))
     own = torch.tensor((encoder.module.frequencies(features) > 0).numpy())
     torch.testing.assert_close(weights[~own], expansion[~own])
@@ -103,7 +103,38 @@ def test_a_run_with_both_settings_is_trained_and_loaded(collection, tmp_path):
     assert trained.dev_ndcg > 0.2
 
 
-@pytest.mark.parametrize("change", ["model.content_only=true", "sparsity.regularised=expansion"])
+def test_held_tokens_come_back_to_bm25(collection):
+    settings = settings_of().model_copy(deep=True)
+    settings.sparsity.regularised = "expansion"
+    encoder = build_encoder(settings, collection)
+    texts = texts_of(collection.passages.values())[:4]
+    features = encoder.tokenize(texts, "document")
+    bm25 = encoder.embed(features, "document").detach()
+    body = encoder.module.body
+    with torch.no_grad():
+        body.adjust_bias.add_(torch.randn(body.adjust_bias.shape, generator=torch.Generator().manual_seed(3)) * 0.5)
+    queries = encoder.embed(encoder.tokenize(texts, "query"), "query").detach()
+    diagonal = torch.arange(4)
+
+    def parts_of(hold):
+        settings.sparsity.hold = hold
+        documents = encoder.embed(features, "document", in_parts=True)
+        return WeightedSum(settings)(Embedded(queries, documents, diagonal, diagonal.unsqueeze(1), torch.eye(4, dtype=torch.bool)))
+
+    free, held = parts_of(0.0), parts_of(100.0)
+    assert "hold" not in free.parts
+    assert held.parts["hold"].value > 0.01
+    assert held.total.item() == pytest.approx(free.total.item() + 100 * held.parts["hold"].value, rel=1e-4)
+    before = (encoder.embed(features, "document").detach() - bm25).abs().mean().item()
+    optimiser = torch.optim.SGD([body.adjust_bias], lr=0.05)
+    for _ in range(60):
+        optimiser.zero_grad()
+        parts_of(100.0).total.backward()
+        optimiser.step()
+    assert (encoder.embed(features, "document").detach() - bm25).abs().mean().item() < 0.5 * before
+
+
+@pytest.mark.parametrize("change", ["model.content_only=true", "sparsity.regularised=expansion", "sparsity.hold=0.1"])
 def test_forms_without_a_floor_refuse_them(tmp_path, change):
     config = tmp_path / "config.yaml"
     config.write_text("name: x\nmodel: {form: siamese}\n", encoding="utf-8")
