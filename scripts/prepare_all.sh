@@ -48,7 +48,7 @@ reading "$out/synonyms/synonyms.jsonl" sparse-ko data synonyms build --source "$
 
 # Bigrams: as good as morphemes on law, a little worse on Wikipedia, and they cost a fortieth (docs/data/negatives.md).
 mine() { step sparse-ko data mine "$out/$1" --tokenization bigram --workers "$workers" "${@:2}"; }
-mine legal-cite --split train --split article-train --split easylaw
+mine legal-cite --split train --split case-train --split article-train --split easylaw
 mine legal-prec
 mine legal-holding
 mine easylaw

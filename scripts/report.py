@@ -9,28 +9,36 @@ from __future__ import annotations
 
 import argparse
 import shlex
+import shutil
 import subprocess
 import sys
+import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from opensearch_ko.benchmark.folder import REPORT
 from opensearch_ko.benchmark.sections import sections as benchmark_sections
 from retrieval_ko.evaluation.markdown_report import comparison_table, group_tables, quality_table
 from retrieval_ko.files import read_json, write_text
-from retrieval_ko.markdown import table
+from retrieval_ko.markdown import cell, table
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGE = ROOT / "docs" / "EVALUATION_REPORT.md"
+SHOWN_TERMS, SHOWN_CASES = 12, 4
+ROLES = ("relevant", "rival")
 METRICS = ("ndcg@10", "mrr@10", "map@100", "recall@10", "recall@100", "recall@1000", "p@10")
 
 
 def main() -> None:
     """Read the options, evaluate, write the page."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--collection", action="append", required=True, help="a collection folder; several are several sections")
-    parser.add_argument("--model", action="append", default=[], help="a model folder; NAME=DIR evaluates it on the collection NAME alone")
+    parser.add_argument(
+        "--collection", action="append", required=True, help="a collection folder, or DIR@SPLIT; several are several sections"
+    )
+    parser.add_argument(
+        "--model", action="append", default=[], help="a model folder; NAME=DIR or NAME@SPLIT=DIR evaluates it in that section alone"
+    )
     parser.add_argument("--dense", action="append", default=[], help="a bi-encoder's folder; NAME=DIR as with --model")
     parser.add_argument("--split", default="dev")
     parser.add_argument(
@@ -45,16 +53,18 @@ def main() -> None:
     parser.add_argument("--bm25", action="append", default=[], help="NAME=ROWS: BM25's rows on a collection: wiki-ko=bigram,whitespace")
     options = parser.parse_args()
     sections = []
-    for collection in map(Path, options.collection):
-        folder = options.work / f"{collection.name}-{options.split}"
-        command = _command(collection, options, folder)
+    for named in options.collection:
+        collection, _, split = named.partition("@")
+        asked = Asked(Path(collection), split or options.split, options)
+        folder = options.work / f"{asked.collection.name}-{asked.split}"
+        command = asked.command(folder)
         _run(command, "sparse_ko_cli", options)
-        sections.append(section(read_json(folder / "evaluation.json"), command))
-        for dense in models_of(collection.name, options.dense):
-            beside = options.work / f"{collection.name}-{options.split}-dense"
-            command = _dense_command(collection, dense, options, beside)
+        sections.append(section(read_json(folder / "evaluation.json"), command) + picture(folder, options.page))
+        for dense in asked.models_of(options.dense):
+            beside = folder.with_name(f"{folder.name}-dense")
+            command = asked.dense_command(dense, beside)
             _run(command, "sparse_ko_cli.lexdpr", options)
-            sections.append(section(read_json(beside / "evaluation.json"), command, ": dense beside sparse"))
+            sections.append(section(read_json(beside / "evaluation.json"), command, ": dense and hybrids") + picture(beside, options.page))
     sections += [cluster_section(read_json(Path(folder) / REPORT)) for folder in options.benchmark]
     write_text(options.page, page(sections))
     sys.stdout.write(f"{options.page}\n")
@@ -69,28 +79,51 @@ def _run(command: Sequence[str], program: str, options: argparse.Namespace) -> N
         raise SystemExit(done.returncode)
 
 
-def models_of(collection: str, models: Sequence[str]) -> list[str]:
-    """Return the folders that are evaluated on a collection: those without a name before them, and those with its own."""
-    named = [model.partition("=") for model in models]
-    return [folder if equals else name for name, equals, folder in named if not equals or name == collection]
+class Asked(NamedTuple):
+    """One section of the page: a collection's split, and what is evaluated there."""
+
+    collection: Path
+    split: str
+    options: argparse.Namespace
+
+    def models_of(self, models: Sequence[str]) -> list[str]:
+        """Return the folders that are evaluated here: those without a name before them, and those with this collection's or section's."""
+        here = {self.collection.name: self.options.split == self.split, f"{self.collection.name}@{self.split}": True}
+        named = [model.partition("=") for model in models]
+        return [folder if equals else name for name, equals, folder in named if not equals or here.get(name)]
+
+    def command(self, folder: Path) -> list[str]:
+        """Return the command that compares sparse encoders here, and writes `folder`."""
+        command = ["sparse-ko", "evaluate", "--collection", str(self.collection), "--split", self.split]
+        for model in self.models_of(self.options.model):
+            command += ["--model", model]
+        if self.options.synonyms:
+            command += ["--synonyms", str(self.options.synonyms)]
+        return [*command, *self._rows(), *self._kept(), "--out", str(folder)]
+
+    def dense_command(self, dense: str, folder: Path) -> list[str]:
+        """Return the command that compares a bi-encoder and hybrids here; the sparse encoder is the last one that is named."""
+        command = ["lex-dpr", "evaluate", "--collection", str(self.collection), "--split", self.split, "--model", dense]
+        for model in self.models_of(self.options.model)[-1:]:
+            command += ["--sparse", model, *self._kept()]
+        return [*command, *self._rows(), "--out", str(folder)]
+
+    def _rows(self) -> list[str]:
+        return [word for rows in self.models_of(self.options.bm25) for word in ("--bm25", rows)][-2:]
+
+    def _kept(self) -> list[str]:
+        return ["--cache", str(self.options.work / "weights")]
 
 
-def _command(collection: Path, options: argparse.Namespace, folder: Path) -> list[str]:
-    command = ["sparse-ko", "evaluate", "--collection", str(collection), "--split", options.split]
-    for model in models_of(collection.name, options.model):
-        command += ["--model", model]
-    if options.synonyms:
-        command += ["--synonyms", str(options.synonyms)]
-    for rows in (given.partition("=")[2] for given in options.bm25 if given.partition("=")[0] == collection.name):
-        command += ["--bm25", rows]
-    return [*command, "--cache", str(options.work / "weights"), "--out", str(folder)]
-
-
-def _dense_command(collection: Path, dense: str, options: argparse.Namespace, folder: Path) -> list[str]:
-    command = ["lex-dpr", "evaluate", "--collection", str(collection), "--split", options.split, "--model", dense]
-    for model in models_of(collection.name, options.model)[:1]:
-        command += ["--sparse", model]
-    return [*command, "--out", str(folder)]
+def picture(folder: Path, page: Path) -> str:
+    """Copy an evaluation's plot of quality beside the page, and return the line that shows it."""
+    plot = folder / "quality.png"
+    if not plot.is_file():
+        return ""
+    beside = page.with_suffix("")
+    beside.mkdir(exist_ok=True)
+    shutil.copyfile(plot, beside / f"{folder.name}.png")
+    return f"\n![nDCG@10 with 95 % bootstrap intervals]({beside.name}/{folder.name}.png)\n"
 
 
 def page(sections: Sequence[str]) -> str:
@@ -119,7 +152,9 @@ def section(report: Mapping[str, Any], command: Sequence[str], what: str = "") -
         comparison_table(report) if report["comparisons"] else "",
         group_tables(report),
         _encoders(encoders) if encoders else "",
+        *map(_terms, encoders),
         _synonyms(report.get("synonyms", {})),
+        *(_losses(system, cases) for system, cases in report.get("cases", {}).items()),
         f"    {shlex.join(shown)}\n",
         f"Commit `{facts['git_commit']}`{_changes()}; {facts['processor']}, {facts['cores']} cores, "
         f"torch {facts['versions'].get('torch', 'not used')}. Data (SHA-256): "
@@ -188,6 +223,33 @@ def _encoders(rows: Sequence[Mapping[str, Any]]) -> str:
     return table(header, cells)
 
 
+def _terms(row: Mapping[str, Any]) -> str:
+    most = ", ".join(f"`{cell(token)}` {share:.0%}" for token, share in row["top_terms"][:SHOWN_TERMS])
+    cut = row["over_limit"]["passages"]
+    return f"{row['system']}: the terms that most passages use, {most}. {cut:.1%} of the passages are longer than it reads.\n"
+
+
+def _losses(system: str, cases: Mapping[str, Any]) -> str:
+    """Return where an encoder loses most, each with the terms that decide: what the rival has more of than the answer, weight × weight."""
+    rows = []
+    for case in cases["losses"][:SHOWN_CASES]:
+        sides = {side["role"]: side for side in case["terms"]}
+        if len(sides) < 2:
+            continue
+        has = {token: asked * offered for token, asked, offered in sides["relevant"]["terms"]}
+        more = [(asked * offered - has.get(token, 0.0), token, token in has) for token, asked, offered in sides["rival"]["terms"]]
+        decide = [
+            f"`{cell(token)}` +{gap:.1f}{'' if known else ' (not in the answer)'}"
+            for gap, token, known in sorted(more, reverse=True)[:4]
+            if gap > 0
+        ]
+        values = " / ".join(f"{value:.2f}" for value in case["ndcg@10"].values())
+        texts = [cell(textwrap.shorten(text, 110, placeholder=" …")) for text in (case["query"], *(sides[role]["title"] for role in ROLES))]
+        rows.append([*texts, values, ", ".join(decide)])
+    header = [f"{system}: where it loses most", "the answer", "what it put first", f"nDCG@10, itself / {cases['against']}", "why"]
+    return table(header, rows) if rows else ""
+
+
 def _synonyms(found: Mapping[str, Any]) -> str:
     rows = [
         [
@@ -196,13 +258,13 @@ def _synonyms(found: Mapping[str, Any]) -> str:
             f"{facts['cosine']:.3f}",
             f"{facts['control_cosine']:.3f}",
             *(f"{facts[way]['mrr']:.3f} / {facts[way]['recall@10']:.3f}" for way in ("korean_to_english", "english_to_korean")),
-            *(f"{facts['translation_in_top'][way]['10']['all']:.1%}" for way in ("korean_to_english", "english_to_korean")),
+            *(f"{facts['translation_in_top'][way]['20']['all']:.1%}" for way in ("korean_to_english", "english_to_korean")),
         ]
         for system, facts in found.items()
     ]
     header = [
         *("term pairs", "pairs", "cosine", "control", "ko → en, MRR / R@10", "en → ko, MRR / R@10"),
-        *("English in the top 10 of the Korean", "Korean in the top 10 of the English"),
+        *("English in the top 20 of the Korean", "Korean in the top 20 of the English"),
     ]
     return table(header, rows) if rows else ""
 

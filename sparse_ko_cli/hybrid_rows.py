@@ -54,10 +54,16 @@ class HybridRows:
         self._own_row: SystemResult | None = None
 
     def of(self, name: str, rankings: Mapping[str, Ranking]) -> list[SystemResult]:
-        """Return the sparse encoder's row, the first time, and the fusions of an encoder's rankings with each other one and with all."""
+        """Return the fusions of an encoder's rankings with each other one and with all; before them, once, what is there without it.
+
+        That is the sparse encoder's row, and its fusion with BM25.
+        """
         mixtures = [[other] for other in self._others] + ([list(self._others)] if len(self._others) > 1 else [])
-        own, self._own_row = self._own_row, None
-        return [*([own] if own else []), *(self._fused(name, rankings, mixture) for mixture in mixtures)]
+        without: list[SystemResult] = []
+        if self._own_row:
+            without = [self._own_row, *(self._fused(other, self._others[other], [BM25]) for other in self._others if other != BM25)]
+            self._own_row = None
+        return [*without, *(self._fused(name, rankings, mixture) for mixture in mixtures)]
 
     @cached_property
     def _others(self) -> dict[str, dict[str, Ranking]]:

@@ -17,7 +17,7 @@ from retrieval_ko.records import SynonymPair
 if TYPE_CHECKING:
     from sparse_ko.model import SparseEncoder
 
-TOP = (10, 50)
+TOP = (10, 20, 50)
 """Among how many of a term's heaviest pieces its translation is looked for."""
 SHOWN_TERMS = 5
 _HANGUL, _LATIN = re.compile("[가-힣]"), re.compile("[A-Za-z]")

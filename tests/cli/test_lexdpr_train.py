@@ -116,7 +116,7 @@ def test_bi_encoder_sparse_encoder_bm25_and_hybrids_stand_in_one_table(story, mo
     assert answer.exit_code == 0, answer.output
     names = [row["system"] for row in json.loads(answer.stdout)["systems"]]
     assert names == [
-        *("bm25-bigram", "bm25-bigram-0.9-0.4", "dense-run", "sparse-untrained"),
+        *("bm25-bigram", "bm25-bigram-0.9-0.4", "dense-run", "sparse-untrained", "sparse-untrained+bm25"),
         *("dense-run+bm25", "dense-run+sparse-untrained", "dense-run+bm25+sparse-untrained"),
     ]
     assert (root / "evaluation" / "report.md").is_file()
