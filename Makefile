@@ -4,7 +4,7 @@
 # make bench   the figures in the documents, measured anew
 # make prepare SOURCE=… OUT=…   real Korean data to collections with negatives (docs/data/README.md)
 # make bench-bm25 SOURCE=…     BM25 against rank-bm25 on a collection
-# make report COLLECTIONS="DIR …" MODEL="DIR …" [DENSE="DIR …"] [BENCHMARKS="DIR …"] [SPLIT=dev] [SYNONYMS=FILE]   docs/EVALUATION_REPORT.md, measured anew
+# make report COLLECTIONS="DIR …" MODEL="DIR …" [DENSE="DIR …"] [BM25="NAME=ROWS …"] [BENCHMARKS="DIR …"] [SPLIT=dev] [SYNONYMS=FILE]   docs/EVALUATION_REPORT.md, measured anew
 # make setup   the environment alone, in .venv
 
 PYTHON ?= python3
@@ -33,7 +33,7 @@ bench-bm25: setup
 report: setup
 	$(BIN)/python scripts/report.py $(foreach one,$(COLLECTIONS),--collection $(one)) $(foreach one,$(MODEL),--model $(one)) \
 		$(foreach one,$(DENSE),--dense $(one)) \
-		$(foreach one,$(BENCHMARKS),--benchmark $(one)) \
+		$(foreach one,$(BM25),--bm25 $(one)) $(foreach one,$(BENCHMARKS),--benchmark $(one)) \
 		--split $(or $(SPLIT),dev) $(if $(SYNONYMS),--synonyms $(SYNONYMS))
 
 prepare: setup

@@ -99,7 +99,8 @@ class Asked(NamedTuple):
             command += ["--model", model]
         if self.options.synonyms:
             command += ["--synonyms", str(self.options.synonyms)]
-        return [*command, *self._rows(), *self._kept(), "--out", str(folder)]
+        alone = [] if self.models_of(self.options.dense) else ["--hybrid"]  # else hybrids stand in the section of the bi-encoder
+        return [*command, *alone, *self._rows(), *self._kept(), "--out", str(folder)]
 
     def dense_command(self, dense: str, folder: Path) -> list[str]:
         """Return the command that compares a bi-encoder and hybrids here; the sparse encoder is the last one that is named."""

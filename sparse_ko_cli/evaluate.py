@@ -17,6 +17,7 @@ from retrieval_ko.errors import UsageError
 from retrieval_ko.evaluation.baselines import is_baseline, parse_baselines
 from retrieval_ko.evaluation.earlier_runs import compare_evaluations
 from retrieval_ko.evaluation.evaluation_folder import check_evaluation_folder, write_evaluation
+from retrieval_ko.evaluation.judging import EVALUATION_DEPTH
 from retrieval_ko.term_cache import TermCache
 from retrieval_ko.terminal import exit_on_error, notes, out, print_json, progress_bar
 from retrieval_ko.terms import available_cores
@@ -70,6 +71,7 @@ def evaluate(
         Path | None, typer.Option("--out", metavar="DIR", help="Also write evaluation.json, report.md, figures and per-query values here.")
     ] = None,
     bm25: Annotated[str, typer.Option(help="BM25's rows: kiwi, bigram, whitespace, joined by commas; or none.")] = "kiwi,bigram,whitespace",
+    hybrid: Annotated[bool, typer.Option("--hybrid", help="Also each encoder fused with BM25, by reciprocal rank.")] = False,
     synonyms: Annotated[
         Path | None, typer.Option(help="Test list of Korean–English terms: synonyms-test.jsonl of `data synonyms build`.", metavar="FILE")
     ] = None,
@@ -116,7 +118,13 @@ def evaluate(
             kept_folder=cache,
             command=shlex.join(["sparse-ko", *sys.argv[1:]]),
         )
-        store = stack.enter_context(TermCache()) if term_cache and any(b.tokenization.needs_kiwi for b in baselines) else None
+        kiwi = hybrid or any(b.tokenization.needs_kiwi for b in baselines)
+        store = stack.enter_context(TermCache()) if term_cache and kiwi else None
+        mixing = None
+        if hybrid and models:
+            from sparse_ko_cli.hybrid_rows import HybridRows
+
+            mixing = HybridRows(data, split, None, depth=EVALUATION_DEPTH, workers=settings.workers, cache=store)
         with progress_bar("passages") as bar:
             tasks: dict[str, Any] = {}
 
@@ -125,7 +133,9 @@ def evaluate(
                     tasks[what] = bar.add_task(escape(what), total=total)
                 bar.update(tasks[what], completed=done)
 
-            found = evaluate_models(models, source, data, settings, terms=store, on_progress=show)
+            found = evaluate_models(
+                models, source, data, settings, terms=store, on_progress=show, further_rows=mixing.of if mixing else None
+            )
         if folder:
             write_evaluation(folder, found.report, found.results, found.dimensions, found.synonym_lines)
         if as_json:

@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from retrieval_ko.bm25 import Ranking
 from retrieval_ko.collection import Collection, texts_of
 from retrieval_ko.collection_statistics.distribution import Distribution
 from retrieval_ko.evaluation.baselines import Baseline, bm25_rows
 from retrieval_ko.evaluation.evaluation_json import best_baseline, evaluation_json
 from retrieval_ko.evaluation.groups import query_groups
 from retrieval_ko.evaluation.identity import conditions, data_hashes
-from retrieval_ko.evaluation.judging import EVALUATION_DEPTH, SystemResult
+from retrieval_ko.evaluation.judging import DEPTH, EVALUATION_DEPTH, SystemResult
 from retrieval_ko.records import SynonymPair
 from retrieval_ko.term_cache import TermCache
 from sparse_ko.evaluation.encoded_passages import EncodedPassages
@@ -69,6 +70,7 @@ def evaluate_models(
     *,
     terms: TermCache | None = None,
     on_progress: OnProgress = lambda what, done, total: None,
+    further_rows: Callable[[str, Mapping[str, Ranking]], Sequence[SystemResult]] | None = None,
 ) -> Evaluation:
     """Measure BM25 and encoders on one split, one after the other; only one encoder's weights are in memory at a time.
 
@@ -79,6 +81,7 @@ def evaluate_models(
         settings: what is measured.
         terms: Kiwi's analyses of earlier runs.
         on_progress: told how far encoding and Kiwi are.
+        further_rows: what else is to stand in the table for each encoder, given its row's name and its first 100 places a query.
 
     Raises:
         DataError: there is no such split; the list of synonyms is too short; a cache is damaged.
@@ -113,6 +116,9 @@ def evaluate_models(
         )
         measured.result.facts.update(encoder_facts(measured, collection))
         results.append(measured.result)
+        if further_rows:
+            rankings = measured.index.rankings(measured.vectors, DEPTH)
+            results += further_rows(name, dict(zip(measured.queries, rankings, strict=True)))
         evaluation.dimensions[name] = {
             "passages": Distribution(np.diff(measured.index.weights.indptr).tolist()),
             "queries": Distribution(np.diff(measured.vectors.indptr).tolist()),

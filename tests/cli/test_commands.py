@@ -4,6 +4,8 @@ import json
 import os
 import subprocess
 import sys
+from collections import Counter
+from math import log2
 from pathlib import Path
 
 import pytest
@@ -11,8 +13,11 @@ import pytest
 from opensearch_ko.benchmark.sizes import field_bytes
 from opensearch_ko.cluster import connect
 from opensearch_ko.models import undeploy
+from retrieval_ko.bm25 import Bm25Index
 from retrieval_ko.collection import sample_folder
 from retrieval_ko.terminal import progress_bar
+from sparse_ko.model import SparseEncoder
+from sparse_ko.retrieval import SparseIndex
 from sparse_ko_cli.index import ShownPassages
 
 COMMANDS = [
@@ -82,6 +87,28 @@ def test_evaluate_prints_the_promised_json_and_nothing_else(run, model_folder):
     for row in report["systems"]:
         assert {"ndcg@10", "mrr@10", "recall@100"} <= row.keys()
     assert {"doc_dims", "query_dims", "flops", "p_value"} <= report["systems"][-1].keys()
+
+
+def test_a_hybrid_row_fuses_what_bm25_and_the_encoder_found(run, model_folder, sample):
+    report = json.loads(run("evaluate", "--model", model_folder, "--hybrid", "--split", "dev", "--bm25", "kiwi", "--json").stdout)
+    *_, sparse, fused = report["systems"]
+    assert fused["system"] == f"{sparse['system']}+bm25"
+    encoder = SparseEncoder.load(model_folder)
+    index = SparseIndex(encoder, sample.passages.values())
+    relevant = sample.relevant("dev")
+    texts = [sample.queries[query].text for query in relevant]
+    both = [Bm25Index(sample.passages.values()).rank_many(texts, 100), index.rankings(encoder.encode_query(texts), 100)]
+    gains = []
+    for answers, *rankings in zip(relevant.values(), *both, strict=True):
+        scores = Counter()
+        for ranking in rankings:
+            for place, (passage, _) in enumerate(ranking, start=1):
+                scores[passage] += 1 / (60 + place)
+        found = sorted(scores, key=lambda passage: (-scores[passage], passage))[:10]
+        gain = sum(1 / log2(place + 2) for place, passage in enumerate(found) if passage in answers)
+        gains.append(gain / sum(1 / log2(place + 2) for place in range(min(10, len(answers)))))
+    assert fused["ndcg@10"] == pytest.approx(sum(gains) / len(gains), abs=0.01)  # equal sums may stand in another order
+    assert abs(fused["ndcg@10"] - sparse["ndcg@10"]) > 1e-4
 
 
 def test_encode_writes_weights_by_id(run, model_folder, tmp_path):
