@@ -143,8 +143,8 @@ def section(report: Mapping[str, Any], command: Sequence[str], what: str = "") -
         command: how it was made; of paths only the last part is shown, since the page is read elsewhere.
         what: stands behind collection and split in the heading.
     """
-    shown = [_short(word) for word in command]
     facts = report["conditions"]
+    shown = [_short(word) for word in (shlex.split(facts["command"]) if "command" in facts else command)]  # what was typed, on every page
     encoders = [row for row in report["systems"] if "dims" in row and "top_terms" in row]
     parts = [
         f"## {report['collection']}, {report['split']}{what}\n",
