@@ -11,7 +11,7 @@ import argparse
 from pathlib import Path
 
 from retrieval_ko.terminal import exit_on_error, log_to_terminal, print_json
-from sparse_ko_cli.lexdpr_teacher import run_margins
+from sparse_ko_cli.lexdpr_margins import run_margins
 
 
 def parser() -> argparse.ArgumentParser:

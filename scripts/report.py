@@ -57,14 +57,12 @@ def main() -> None:
         collection, _, split = named.partition("@")
         asked = Asked(Path(collection), split or options.split, options)
         folder = options.work / f"{asked.collection.name}-{asked.split}"
-        command = asked.command(folder)
-        _run(command, "sparse_ko_cli", options)
-        sections.append(section(read_json(folder / "evaluation.json"), command) + picture(folder, options.page))
-        for dense in asked.models_of(options.dense):
+        _run(asked.command(folder), "sparse_ko_cli", options)
+        sections.append(section(read_json(folder / "evaluation.json")) + picture(folder, options.page))
+        for dense in asked.named_here(options.dense):
             beside = folder.with_name(f"{folder.name}-dense")
-            command = asked.dense_command(dense, beside)
-            _run(command, "sparse_ko_cli.lexdpr", options)
-            sections.append(section(read_json(beside / "evaluation.json"), command, ": dense and hybrids") + picture(beside, options.page))
+            _run(asked.dense_command(dense, beside), "sparse_ko_cli.lexdpr", options)
+            sections.append(section(read_json(beside / "evaluation.json"), ": dense and hybrids") + picture(beside, options.page))
     sections += [cluster_section(read_json(Path(folder) / REPORT)) for folder in options.benchmark]
     write_text(options.page, page(sections))
     sys.stdout.write(f"{options.page}\n")
@@ -86,31 +84,31 @@ class Asked(NamedTuple):
     split: str
     options: argparse.Namespace
 
-    def models_of(self, models: Sequence[str]) -> list[str]:
-        """Return the folders that are evaluated here: those without a name before them, and those with this collection's or section's."""
+    def named_here(self, values: Sequence[str]) -> list[str]:
+        """Return what of an option's values is for this section: those without a name before them, and those with its own."""
         here = {self.collection.name: self.options.split == self.split, f"{self.collection.name}@{self.split}": True}
-        named = [model.partition("=") for model in models]
-        return [folder if equals else name for name, equals, folder in named if not equals or here.get(name)]
+        named = [value.partition("=") for value in values]
+        return [value if equals else name for name, equals, value in named if not equals or here.get(name)]
 
     def command(self, folder: Path) -> list[str]:
         """Return the command that compares sparse encoders here, and writes `folder`."""
         command = ["sparse-ko", "evaluate", "--collection", str(self.collection), "--split", self.split]
-        for model in self.models_of(self.options.model):
+        for model in self.named_here(self.options.model):
             command += ["--model", model]
         if self.options.synonyms:
             command += ["--synonyms", str(self.options.synonyms)]
-        alone = [] if self.models_of(self.options.dense) else ["--hybrid"]  # else hybrids stand in the section of the bi-encoder
+        alone = [] if self.named_here(self.options.dense) else ["--hybrid"]  # else hybrids stand in the section of the bi-encoder
         return [*command, *alone, *self._rows(), *self._kept(), "--out", str(folder)]
 
     def dense_command(self, dense: str, folder: Path) -> list[str]:
         """Return the command that compares a bi-encoder and hybrids here; the sparse encoder is the last one that is named."""
         command = ["lex-dpr", "evaluate", "--collection", str(self.collection), "--split", self.split, "--model", dense]
-        for model in self.models_of(self.options.model)[-1:]:
+        for model in self.named_here(self.options.model)[-1:]:
             command += ["--sparse", model, *self._kept()]
         return [*command, *self._rows(), "--out", str(folder)]
 
     def _rows(self) -> list[str]:
-        return [word for rows in self.models_of(self.options.bm25) for word in ("--bm25", rows)][-2:]
+        return [word for rows in self.named_here(self.options.bm25)[-1:] for word in ("--bm25", rows)]
 
     def _kept(self) -> list[str]:
         return ["--cache", str(self.options.work / "weights")]
@@ -135,16 +133,15 @@ def page(sections: Sequence[str]) -> str:
     )
 
 
-def section(report: Mapping[str, Any], command: Sequence[str], what: str = "") -> str:
+def section(report: Mapping[str, Any], what: str = "") -> str:
     """Return one collection's part of the page.
 
     Args:
         report: what evaluation.json holds.
-        command: how it was made; of paths only the last part is shown, since the page is read elsewhere.
         what: stands behind collection and split in the heading.
     """
     facts = report["conditions"]
-    shown = [_short(word) for word in (shlex.split(facts["command"]) if "command" in facts else command)]  # what was typed, on every page
+    shown = [_short(word) for word in shlex.split(facts["command"])]  # of paths the last part, since the page is read elsewhere
     encoders = [row for row in report["systems"] if "dims" in row and "top_terms" in row]
     parts = [
         f"## {report['collection']}, {report['split']}{what}\n",

@@ -12,9 +12,10 @@ from sparse_ko_cli.data.legal import preprocess_auto
 from sparse_ko_cli.freed_memory import keep_freed_memory
 from sparse_ko_cli.lexdpr_embed import embed
 from sparse_ko_cli.lexdpr_evaluate import evaluate
+from sparse_ko_cli.lexdpr_margins import margins
 from sparse_ko_cli.lexdpr_mine import mine
 from sparse_ko_cli.lexdpr_teacher import app as teacher
-from sparse_ko_cli.lexdpr_teacher import distill, margins
+from sparse_ko_cli.lexdpr_teacher import distill
 from sparse_ko_cli.lexdpr_train import train
 from sparse_ko_cli.pairs import make_pairs, merge_corpus
 from sparse_ko_cli.program import begin

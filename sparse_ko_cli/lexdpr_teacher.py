@@ -1,4 +1,4 @@
-"""`lex-dpr teacher train|score|evaluate`, `lex-dpr distill` and `lex-dpr margins`; `teacher fit` is in lexdpr_ensemble.py."""
+"""`lex-dpr teacher train|score|evaluate` and `lex-dpr distill`; `teacher fit` is in lexdpr_ensemble.py."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ if TYPE_CHECKING:
 app = typer.Typer(help="A teacher, cross-encoder or ensemble: make it, let it score pairs, measure it.", no_args_is_help=True)
 app.command()(fit)
 
-_Collection = Annotated[Path, typer.Option("--collection", help="A collection folder (BEIR).", metavar="DIR")]
+CollectionOption = Annotated[Path, typer.Option("--collection", help="A collection folder (BEIR).", metavar="DIR")]
 _Changes = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change a value: training.epochs=1.")]
-_Samples = Annotated[int | None, typer.Option(min=1, help="Queries at most, drawn by hash.")]
-_Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
+SamplesOption = Annotated[int | None, typer.Option(min=1, help="Queries at most, drawn by hash.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 _Resume = Annotated[bool, typer.Option("--resume", help="Go on with the run in --out.")]
-_Tokenization = Annotated[Tokenization, typer.Option(help="How BM25 cuts text; bigram needs no Kiwi.")]
+TokenizationOption = Annotated[Tokenization, typer.Option(help="How BM25 cuts text; bigram needs no Kiwi.")]
 
 
 def run_teacher(
@@ -57,7 +57,7 @@ def run_teacher(
         return plan_teacher(settings, collection).as_json()
     target = folder or Path("runs") / settings.name
     check_take_over(target, resume=resume, take_over=take_over)
-    with _bar("steps", "training") as show:
+    with steps_bar("steps", "training") as show:
         trained = train_teacher(settings, collection, target, data_hash=folder_sha256(settings.collection), resume=resume, on_progress=show)
     facts = trained.run.metadata()
     return {
@@ -84,7 +84,7 @@ def run_distillation(
     collections = {place: Collection.read(place) for place in folders}
     target = folder or Path("runs") / settings.name
     check_take_over(target, resume=resume, take_over=take_over)
-    with _bar("", "scoring") as show:
+    with steps_bar("", "scoring") as show:
         made = distill(
             settings,
             collections,
@@ -136,13 +136,13 @@ def train(
     pairs: Annotated[str, typer.Option(help="Name of a file in its pairs/, with negatives.")] = "train",
     base: Annotated[str | None, typer.Option(help="What it starts as: a folder, or a name on the hub.")] = None,
     vocabulary: Annotated[Path | None, typer.Option(help="From scratch: a tokenizer's folder.", metavar="DIR")] = None,
-    max_samples: _Samples = None,
+    max_samples: SamplesOption = None,
     changes: _Changes = None,
     folder: Annotated[Path | None, typer.Option("--out", metavar="DIR", help="The run's folder; by default runs/NAME.")] = None,
     resume: _Resume = False,
     take_over: TakeOverOption = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show data and steps, and stop.")] = False,
-    as_json: _Json = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Train a cross-encoder on labelled pairs: answers against mined negatives.
 
@@ -175,7 +175,7 @@ def train(
 @app.command()
 def score(
     model: Annotated[str, typer.Option(help="The teacher: a folder, or a re-ranker's name on the hub.", metavar="DIR")],
-    collection: _Collection,
+    collection: CollectionOption,
     pairs: Annotated[str, typer.Option(help="Name of a file in its pairs/, with negatives.")] = "train",
     out_pairs: Annotated[str | None, typer.Option(help="Name of the file that is written there; by default PAIRS-scored.")] = None,
     k: Annotated[int, typer.Option("--k", "--K", min=2, help="Candidates a query, answers among them.")] = 16,
@@ -184,8 +184,8 @@ def score(
         float, typer.Option(min=0, help="Leave out negatives above this share of the answer's probability; 0: none.")
     ] = 0.95,
     batch_size: Annotated[int, typer.Option("--batch-size", "--batch_size", min=1, help="Pairs at once.")] = 32,
-    max_samples: _Samples = None,
-    as_json: _Json = False,
+    max_samples: SamplesOption = None,
+    as_json: JsonOption = False,
 ) -> None:
     """Write a teacher's scores into a pair file, for dense and sparse students; a stopped run goes on where it was.
 
@@ -205,7 +205,7 @@ def score(
         report = already_scored(made_by, source, target, settings)
         if report is None:
             data = Collection.read(collection)
-            with _bar("queries", "scoring") as show:
+            with steps_bar("queries", "scoring") as show:
                 report = score_pairs(
                     load_teacher(model, data, collection, load_encoder),
                     made_by,
@@ -237,14 +237,14 @@ def score(
 @app.command()
 def evaluate(
     model: Annotated[str, typer.Option(help="The teacher: a folder, or a re-ranker's name on the hub.", metavar="DIR")],
-    collection: _Collection,
+    collection: CollectionOption,
     split: Annotated[str, typer.Option(help="Whose queries are asked.")] = "dev",
     depth: Annotated[int, typer.Option(min=2, max=1000, help="BM25's best passages that are re-ranked.")] = 100,
-    tokenization: _Tokenization = Tokenization.BIGRAM,
+    tokenization: TokenizationOption = Tokenization.BIGRAM,
     batch_size: Annotated[int, typer.Option("--batch-size", "--batch_size", min=1, help="Pairs at once.")] = 32,
-    max_samples: _Samples = None,
+    max_samples: SamplesOption = None,
     folder: Annotated[Path | None, typer.Option("--out", metavar="DIR", help="Also write evaluation.json and figures here.")] = None,
-    as_json: _Json = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Re-rank BM25's best passages and judge both orders; how far apart answers and others are.
 
@@ -257,7 +257,7 @@ def evaluate(
 
         data = Collection.read(collection)
         teacher = load_teacher(model, data, collection, load_encoder)
-        with _bar("pairs", "re-ranking") as show:
+        with steps_bar("pairs", "re-ranking") as show:
             found = evaluate_teacher(
                 teacher,
                 data,
@@ -277,7 +277,7 @@ def evaluate(
         for row in found.report["systems"]:
             out.print(f"{row['system']:<24} nDCG@10 {row['ndcg@10']:.3f}  MRR@10 {row['mrr@10']:.3f}  R@10 {row['recall@10']:.3f}")
         out.print(f"p {found.report['p_value']:.4f}, {found.report['queries']:,} queries, {depth} passages each")
-        _show_separation(found.report, "logit")
+        show_separation(found.report, "logit")
 
 
 def distill(
@@ -289,12 +289,12 @@ def distill(
     vocabulary: Annotated[Path | None, typer.Option(help="From scratch: a tokenizer's folder.", metavar="DIR")] = None,
     k: Annotated[int | None, typer.Option("--k", "--K", min=2, help="Candidates a query, answers among them.")] = None,
     tau: Annotated[float | None, typer.Option(help="Temperature of the student's cosines.")] = None,
-    max_samples: _Samples = None,
+    max_samples: SamplesOption = None,
     changes: _Changes = None,
     folder: Annotated[Path | None, typer.Option("--out", metavar="DIR", help="The run's folder; by default runs/NAME.")] = None,
     resume: _Resume = False,
     take_over: TakeOverOption = False,
-    as_json: _Json = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Train a bi-encoder on what a teacher says: it scores every query's candidates once, then the student learns.
 
@@ -322,77 +322,8 @@ def distill(
         notes.print(f"Next: lex-dpr margins --model {escape(found['model'])} --collection DIR --out DIR", soft_wrap=True)
 
 
-def margins(
-    model: Annotated[str, typer.Option(help="The student: a model folder.", metavar="DIR")],
-    collection: _Collection,
-    split: Annotated[str, typer.Option(help="Whose queries are asked.")] = "dev",
-    depth: Annotated[int, typer.Option(min=2, max=1000, help="BM25's best passages, whose non-answers are the hard negatives.")] = 10,
-    tokenization: _Tokenization = Tokenization.BIGRAM,
-    batch_size: Annotated[int, typer.Option("--batch-size", "--batch_size", min=1, help="Texts at once.")] = 64,
-    max_samples: _Samples = None,
-    folder: Annotated[Path | None, typer.Option("--out", metavar="DIR", help="Also write evaluation.json and figures here.")] = None,
-    as_json: _Json = False,
-) -> None:
-    """Measure how far apart a bi-encoder holds answers and others: margins, uniformity, distributions, a threshold.
-
-    Example: lex-dpr margins --model runs/student/model --collection my-collection --out evaluations/margins
-    """
-    with exit_on_error():
-        need_torch("lex-dpr margins")
-        found = run_margins(model, collection, split, folder, depth, tokenization, batch_size, max_samples)
-        if as_json:
-            print_json(found)
-            return
-        _show_separation(found, "cosine")
-        for scale in ("raw", "normalised"):
-            reached = found["targets"].get(scale)
-            if reached:
-                margin, negative = (_reached(reached[name]) for name in ("margin_met", "negative_met"))
-                out.print(
-                    f"{scale:<10} margin {reached['mean_margin']:.3f} (target {found['targets']['margin']}: {margin}), negatives "
-                    f"{reached['hard_negative_mean']:.3f} (target {found['targets']['negative_mean']}: {negative})",
-                    soft_wrap=True,
-                )
-        out.print(f"uniformity: queries {found['uniformity']['queries']}, passages {found['uniformity']['passages']}")
-
-
-def run_margins(
-    model: str,
-    collection: Path,
-    split: str,
-    folder: Path | None,
-    depth: int = 10,
-    tokenization: Tokenization = Tokenization.BIGRAM,
-    batch_size: int = 64,
-    max_samples: int | None = None,
-) -> dict[str, Any]:
-    """Measure a student, write its report and figures where a folder is named, and return what `--json` prints."""
-    from dense_ko.distillation.margins import measure_margins
-    from dense_ko.encoder import BiEncoder
-
-    data = Collection.read(collection)
-    with _bar("texts", "encoding") as show:
-        found = measure_margins(
-            BiEncoder(model),
-            data,
-            split,
-            depth=depth,
-            tokenization=tokenization,
-            batch_size=batch_size,
-            max_samples=max_samples,
-            workers=available_cores(),
-            on_progress=lambda done, total: show(done, total, "encoding"),
-        )
-    if folder:
-        found.write(folder)
-    return found.report
-
-
-def _reached(yes: bool) -> str:
-    return "reached" if yes else "not reached"
-
-
-def _show_separation(report: Mapping[str, Any], unit: str) -> None:
+def show_separation(report: Mapping[str, Any], unit: str) -> None:
+    """Print how far apart answers and others stand: counts, means, AUC and the best threshold, in `unit`."""
     for name in ("positives", "negatives", "margins"):
         values = report[name]
         if values["count"]:
@@ -403,7 +334,8 @@ def _show_separation(report: Mapping[str, Any], unit: str) -> None:
 
 
 @contextmanager
-def _bar(unit: str, doing: str) -> Iterator[Callable[[int, int, str], None]]:
+def steps_bar(unit: str, doing: str) -> Iterator[Callable[[int, int, str], None]]:
+    """Show a bar of a work in steps; what is yielded is told how much of the step is done, of how much, and what it is."""
     with progress_bar(unit) as bar:
         task = bar.add_task(doing, total=None)
         yield lambda done, total, words: bar.update(task, completed=done, total=total, description=escape(words) or doing)

@@ -28,7 +28,7 @@ def test_a_model_is_evaluated_everywhere_or_in_the_section_it_names(script):
     options = argparse.Namespace(split="dev")
 
     def models_of(collection, split):
-        return script.Asked(Path("data") / collection, split, options).models_of(models)
+        return script.Asked(Path("data") / collection, split, options).named_here(models)
 
     assert models_of("legal-cite", "dev") == ["runs/a/model", "runs/b/model"]
     assert models_of("legal-cite", "case-dev") == ["runs/a/model", "runs/c/model"]

@@ -64,7 +64,7 @@ class WeightedSum(nn.Module):
             batch, regularised, moved = _parted(batch) if self.expansion_apart else (batch, batch.documents, None)
             values = self._values(batch, regularised)
             if self.hold and moved is not None:
-                values["hold"] = (self.hold, moved.mean())
+                values["hold"] = (self.hold, moved.sum() / max(len(moved), 1))
             total = torch.stack([weight * value for weight, value in values.values()]).sum()
             dims = [_mean_active(vectors, batch.dimension_counts) for vectors in (batch.documents, batch.queries)]
             # one transfer from the device instead of one a number
@@ -94,12 +94,12 @@ class WeightedSum(nn.Module):
 
 
 def _parted(batch: Embedded) -> tuple[Embedded, Tensor, Tensor]:
-    """Return the batch with plain documents, [D, V], their expansions, [D, V], and how far their own tokens were moved, [D].
+    """Return the batch with plain documents, [D, V], their expansions, [D, V], and how far their own tokens were moved, [D, 1].
 
     All three stand behind each other in one tensor.
     """
-    width = batch.documents.shape[1] // 2
-    return replace(batch, documents=batch.documents[:, :width]), batch.documents[:, width:-1], batch.documents[:, -1]
+    width = batch.queries.shape[1] if len(batch.queries) else batch.documents.shape[1] // 2
+    return replace(batch, documents=batch.documents[:, :width]), batch.documents[:, width : 2 * width], batch.documents[:, 2 * width :]
 
 
 def _mean_active(weights: Tensor, counts: Tensor | None) -> Tensor:

@@ -43,9 +43,19 @@ def free_port():
         return free.getsockname()[1]
 
 
-@pytest.fixture(scope="module")
-def runs(start, collection, tmp_path_factory):
+RECIPES = {
+    "siamese": {"synonyms": {"weight": 0.1}, "sparsity": {"document": "df-flops"}},
+    "floor": {
+        "model": {"form": "lexical-floor", "lexical_floor": {"lead": [0.4]}},
+        "sparsity": {"document_weight": 0.01, "regularised": "expansion", "hold": 0.4, "sampled_dimensions": 64},
+    },
+}
+
+
+@pytest.fixture(scope="module", params=RECIPES)
+def runs(request, start, collection, tmp_path_factory):
     """A run of one process and one of two with the same settings."""
+    recipe = RECIPES[request.param]
     root = tmp_path_factory.mktemp("processes")
     # one pair of terms is a batch in which the first process has nothing
     small = replace(collection, synonyms=[SynonymPair(ko="보증금", en="deposit")])
@@ -54,9 +64,9 @@ def runs(start, collection, tmp_path_factory):
         {
             "name": "shared",
             "vocabulary": {"size": 6000},
-            "model": {"dimensions": 32, "max_tokens": 32, "neighbour_pull": 0},
-            "synonyms": {"weight": 0.1},
-            "sparsity": {"document": "df-flops"},
+            "model": {"dimensions": 32, "max_tokens": 32, "neighbour_pull": 0, **recipe.get("model", {})},
+            "synonyms": recipe.get("synonyms", {}),
+            "sparsity": recipe["sparsity"],
             "training": {"max_steps": 8, "batch_size": 4, "eval_steps": 4, "chunk_size": 3, "seed": 8},
         }
     )
